@@ -1,0 +1,123 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Pure rooms hold the thinking, shells hold the machine, executables parse arguments and wire.
+// Arrows point down: a target may only name targets that stand above it in this file.
+
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+func room(_ name: String, in folder: String, uses: [Target.Dependency] = []) -> Target {
+    .target(
+        name: name, dependencies: uses, path: "Sources/\(folder)/\(name)", swiftSettings: strict)
+}
+
+func program(_ name: String, uses: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: name, dependencies: uses, path: "Sources/\(name)", swiftSettings: strict)
+}
+
+func suite(_ name: String, uses: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: uses, path: "Tests/\(name)", swiftSettings: strict)
+}
+
+func system(_ name: String, pkgConfig: String, debian: String) -> Target {
+    .systemLibrary(
+        name: name, path: "Sources/C/\(name)", pkgConfig: pkgConfig, providers: [.apt([debian])])
+}
+
+let argumentParser = Target.Dependency.product(
+    name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
+let package = Package(
+    name: "slice-gateway",
+    products: [
+        .executable(name: "slice-gateway", targets: ["slice-gateway"]),
+        .executable(name: "slicectl", targets: ["slicectl"]),
+        .executable(name: "wan-relay", targets: ["wan-relay"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        // C: system libraries, and shims for what Swift cannot import.
+        system("CSodium", pkgConfig: "libsodium", debian: "libsodium-dev"),
+        system("CMnl", pkgConfig: "libmnl", debian: "libmnl-dev"),
+        system("CNftables", pkgConfig: "libnftables", debian: "libnftables-dev"),
+        .target(name: "CLinux", path: "Sources/C/CLinux"),
+
+        // Support
+        room("Bytes", in: "Support"),
+        room("Timing", in: "Support"),
+        room("Addresses", in: "Support", uses: ["Bytes"]),
+        room("Telemetry", in: "Support", uses: [logging]),
+        room("ConfigFile", in: "Support", uses: [yams]),
+
+        // Gateway, pure
+        room("Noise", in: "Gateway", uses: ["Bytes", "Timing", "CSodium"]),
+        room("Packets", in: "Gateway", uses: ["Bytes", "Addresses"]),
+        room("Tunnel", in: "Gateway", uses: ["Noise", "Packets", "Bytes", "Timing", "Addresses"]),
+        room(
+            "SliceModel", in: "Gateway",
+            uses: ["Noise", "ConfigFile", "Bytes", "Timing", "Addresses", "CSodium"]),
+        room("SlicePolicy", in: "Gateway", uses: ["SliceModel", "Addresses"]),
+        room("AdminAPI", in: "Gateway"),
+
+        // Gateway, shells
+        room(
+            "LinuxNet", in: "Gateway",
+            uses: ["Bytes", "Timing", "Addresses", "CLinux", "CMnl", "CNftables"]),
+        room(
+            "GatewayRuntime", in: "Gateway",
+            uses: [
+                "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy", "AdminAPI", "LinuxNet",
+                "Bytes", "Timing", "Addresses", "Telemetry", "ConfigFile", "CLinux", logging, nio, nioPosix,
+                nioHTTP,
+            ]),
+
+        // The WAN relay of demo, tests and benchmarks
+        room("WanModel", in: "Lab", uses: ["Timing", "Addresses"]),
+
+        // Executables
+        program(
+            "slice-gateway",
+            uses: ["GatewayRuntime", "SliceModel", "Telemetry", "ConfigFile", argumentParser, logging]),
+        program(
+            "slicectl",
+            uses: [
+                "AdminAPI", "SliceModel", "ConfigFile", "Noise", "Addresses", "Timing", "LinuxNet",
+                argumentParser, nio, nioPosix, nioHTTP,
+            ]),
+        program(
+            "wan-relay",
+            uses: ["WanModel", "LinuxNet", "Timing", "Addresses", "CLinux", argumentParser]),
+
+        // Tests
+        suite("SupportTests", uses: ["Bytes", "Timing", "Addresses", "ConfigFile"]),
+        suite("NoiseTests", uses: ["Noise", "Bytes", "Timing", "CSodium"]),
+        suite("PacketsTests", uses: ["Packets", "Bytes", "Addresses"]),
+        suite("TunnelTests", uses: ["Tunnel", "Noise", "Packets", "Bytes", "Timing", "Addresses"]),
+        suite("SliceModelTests", uses: ["SliceModel", "Noise", "ConfigFile", "Addresses"]),
+        suite("SlicePolicyTests", uses: ["SlicePolicy", "SliceModel", "Addresses"]),
+        suite("LinuxNetTests", uses: ["LinuxNet", "Addresses"]),
+        suite("WanModelTests", uses: ["WanModel", "Timing", "Addresses"]),
+        suite(
+            "GatewayRuntimeTests",
+            uses: [
+                "GatewayRuntime", "Tunnel", "Noise", "AdminAPI", "SliceModel", "LinuxNet",
+                "Addresses", "Timing",
+            ]),
+    ],
+    swiftLanguageModes: [.v6]
+)
