@@ -62,7 +62,7 @@ let package = Package(
         room("Timing", in: "Support"),
         room("Addresses", in: "Support", uses: ["Bytes"]),
         room("Telemetry", in: "Support", uses: [logging]),
-        room("ConfigFile", in: "Support", uses: [yams]),
+        room("ConfigFile", in: "Support", uses: ["Addresses", "Timing", yams]),
 
         // Gateway, pure
         room("Noise", in: "Gateway", uses: ["Bytes", "Timing", "CSodium"]),
