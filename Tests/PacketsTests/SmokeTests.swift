@@ -1,0 +1,6 @@
+import Packets
+import Testing
+
+@Test func virtioHeaderIsTenBytes() {
+    #expect(VirtioNetHeader.size == 10)
+}
