@@ -1,0 +1,50 @@
+/// What a handshake leaves behind: one key per direction and both ends' indices. The keys are
+/// wiped with the last reference.
+package final class TransportKeys: Sendable, CustomStringConvertible, CustomReflectable {
+    private let secret: SecretBytes
+    package let isInitiator: Bool
+    /// The index the peer writes into messages to us.
+    package let localIndex: UInt32
+    /// The index we write into messages to the peer.
+    package let remoteIndex: UInt32
+
+    /// `derive` writes the initiator's sending key, then its receiving key.
+    init(
+        isInitiator: Bool, localIndex: UInt32, remoteIndex: UInt32,
+        _ derive: (UnsafeMutableRawPointer, UnsafeMutableRawPointer) -> Void
+    ) {
+        secret = SecretBytes(count: 64) { keys in
+            derive(isInitiator ? keys : keys + 32, isInitiator ? keys + 32 : keys)
+        }
+        self.isInitiator = isInitiator
+        self.localIndex = localIndex
+        self.remoteIndex = remoteIndex
+    }
+
+    /// Keys agreed elsewhere, for tests of what comes after the handshake.
+    package convenience init?(
+        sendKey: [UInt8], receiveKey: [UInt8], isInitiator: Bool, localIndex: UInt32,
+        remoteIndex: UInt32
+    ) {
+        guard sendKey.count == 32, receiveKey.count == 32 else { return nil }
+        self.init(
+            isInitiator: isInitiator, localIndex: localIndex, remoteIndex: remoteIndex
+        ) { first, second in
+            let keys = isInitiator ? (sendKey, receiveKey) : (receiveKey, sendKey)
+            keys.0.withUnsafeBytes {
+                UnsafeMutableRawBufferPointer(start: first, count: 32).copyMemory(from: $0)
+            }
+            keys.1.withUnsafeBytes {
+                UnsafeMutableRawBufferPointer(start: second, count: 32).copyMemory(from: $0)
+            }
+        }
+    }
+
+    /// 32 bytes that live as long as this object: whoever keeps the pointer keeps the object.
+    package var sendKey: UnsafeRawPointer { secret.base }
+    /// 32 bytes that live as long as this object: whoever keeps the pointer keeps the object.
+    package var receiveKey: UnsafeRawPointer { secret.base + 32 }
+
+    package var description: String { "TransportKeys(\(localIndex), \(remoteIndex), hidden)" }
+    package var customMirror: Mirror { Mirror(self, children: []) }
+}
