@@ -5,6 +5,7 @@ package final class ConfigObject {
     package let log: ConfigLog
     private let entries: [ConfigEntry]
     private var known: [String] = []
+    private var refused: [String] = []
 
     /// Nil, and a problem, if the node is no map.
     package init?(_ node: ConfigNode, _ path: ConfigPath, _ log: ConfigLog) {
@@ -47,9 +48,18 @@ package final class ConfigObject {
         log.report(mark, path.field(field), message)
     }
 
+    /// A field that someone may well try, and why it is not here.
+    package func refuse(_ field: String, _ message: String) {
+        guard let entry = entry(field) else { return }
+        refused.append(field)
+        log.report(entry.key.start, path.field(field), message)
+    }
+
     package func reportUnknownFields() {
         for entry in entries {
-            guard let name = entry.name, name != "<<", !known.contains(name) else { continue }
+            guard let name = entry.name, name != "<<", !known.contains(name),
+                !refused.contains(name)
+            else { continue }
             let hint =
                 Similarity.closest(to: name, among: known).map { "did you mean `\($0)`?" }
                 ?? "known here: \(known.joined(separator: ", "))"

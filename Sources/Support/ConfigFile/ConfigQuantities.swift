@@ -48,11 +48,13 @@ extension ConfigType where Value == Int {
 }
 
 extension ConfigType where Value == Int64 {
-    static func quantity(_ expected: String, _ units: [(name: String, scale: Int64)]) -> ConfigType {
+    static func quantity(_ expected: String, _ units: [(name: String, scale: Int64)]) -> ConfigType
+    {
         .parsed(expected) { text in
             let digits = text.utf8.prefix { 48...57 ~= $0 }
             let name = text[digits.endIndex...]
-            guard digits.count == 1 || digits.first != 48, let count = Int64(text[..<digits.endIndex]),
+            guard digits.count == 1 || digits.first != 48,
+                let count = Int64(text[..<digits.endIndex]),
                 let unit = units.first(where: { $0.name == name })
             else { return nil }
             let (value, overflow) = count.multipliedReportingOverflow(by: unit.scale)
@@ -77,7 +79,8 @@ extension ConfigType where Value == IPPrefix {
         }
         .checked { text, prefix in
             IPPrefix.hasHostBits(text)
-                ? "`\(printable(text))` has bits set beyond /\(prefix.length): write \(prefix)" : nil
+                ? "`\(printable(text))` has bits set beyond /\(prefix.length): write \(prefix)"
+                : nil
         }
         .map { $0.1 }
     }

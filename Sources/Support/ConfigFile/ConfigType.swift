@@ -58,7 +58,8 @@ package struct ConfigType<Value> {
     /// A map whose keys are the user's own names, in the order of the file.
     package static func map<Key, Item>(
         of key: ConfigType<Key>, to item: ConfigType<Item>, atMost limit: Int
-    ) -> ConfigType<[(key: Located<Key>, value: Item)]> where Value == [(key: Located<Key>, value: Item)] {
+    ) -> ConfigType<[(key: Located<Key>, value: Item)]>
+    where Value == [(key: Located<Key>, value: Item)] {
         ConfigType<[(key: Located<Key>, value: Item)]> { node, path, log in
             guard case .map(let entries) = node.content else {
                 log.report(node.start, path, "must be a map, not \(node.kind)")
