@@ -101,7 +101,7 @@ struct NetlinkReader {
 
     /// Moves on by `count` rounded up to four, or to the end.
     mutating func skipAligned(_ count: Int) {
-        rest = rest.dropFirst(Swift.max(0, count) + 3 & ~3)
+        rest = rest.dropFirst((Swift.max(0, count) + 3) & ~3)
     }
 
     private mutating func number<T: FixedWidthInteger & UnsignedInteger>(_: T.Type) -> T? {
