@@ -76,7 +76,9 @@ package struct AllowedIPs: Sendable {
     }
 
     /// The owner of exactly this prefix.
-    package func owner(of prefix: IPPrefix) -> Int32? { slots[prefix].map { entries[Int($0)].peer } }
+    package func owner(of prefix: IPPrefix) -> Int32? {
+        slots[prefix].map { entries[Int($0)].peer }
+    }
 
     /// A peer's prefixes, in the order in which it got them.
     package func prefixes(of peer: Int32) -> [IPPrefix] {

@@ -1,6 +1,0 @@
-import Packets
-import Testing
-
-@Test func virtioHeaderIsTenBytes() {
-    #expect(VirtioNetHeader.size == 10)
-}
