@@ -92,13 +92,10 @@ package struct CookieChecker: Sendable {
         _ use: (UnsafeRawBufferPointer) -> R
     ) -> R {
         Sodium.withScratch(16) { cookie in
-            var hash = BLAKE2s(
-                key: UnsafeRawBufferPointer(start: secret.base, count: 32), digestSize: 16)
+            var hash = secret.withBytes { BLAKE2s(key: $0, digestSize: 16) }
             hash.update(source)
             hash.finish(into: cookie)
-            return withExtendedLifetime(secret) {
-                use(UnsafeRawBufferPointer(start: cookie, count: 16))
-            }
+            return use(UnsafeRawBufferPointer(start: cookie, count: 16))
         }
     }
 }
@@ -124,8 +121,7 @@ package struct CookieStore: Sendable {
         lastMAC1 = Array(message[(message.count - 32)..<(message.count - 16)])
         guard let cookie, hasCookie(now) else { return }
         message.withUnsafeMutableBytes { buffer in
-            MAC2.append(
-                to: buffer, cookie: UnsafeRawBufferPointer(start: cookie.base, count: 16))
+            cookie.withBytes { MAC2.append(to: buffer, cookie: $0) }
         }
     }
 

@@ -24,7 +24,7 @@ package final class Initiator: @unchecked Sendable {
     /// `ephemeral` is a fresh key for this handshake alone.
     package static func begin(
         local: StaticIdentity, remote: RemoteIdentity, ephemeral: PrivateKey, senderIndex: UInt32,
-        timestamp: TAI64N, suite: Suite = .wireGuard
+        timestamp: TAI64N, suite: NoiseSuite = .wireGuard
     ) throws(HandshakeError) -> (message: [UInt8], handshake: Initiator) {
         guard remote.isUsable else { throw .lowOrderKey }
         let state = SymmetricState(suite, responder: remote.publicKey)
@@ -54,7 +54,7 @@ package final class Initiator: @unchecked Sendable {
             state.sealAndMix($0, 32, into: base + InitiationMessage.encryptedStatic)
         }
 
-        state.mixKey(remote.staticShared.base)
+        remote.staticShared.withPointer { state.mixKey($0) }
         Sodium.withScratch(TAI64N.size) { clear in
             timestamp.store(to: clear)
             state.sealAndMix(

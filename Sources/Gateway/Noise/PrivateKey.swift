@@ -12,33 +12,31 @@ package final class PrivateKey: Sendable, Equatable, CustomStringConvertible, Cu
     /// socket it stands for "no key".
     package convenience init?(bytes: UnsafeRawBufferPointer) {
         guard bytes.count == Self.size, let base = bytes.baseAddress else { return nil }
-        self.init(at: base)
+        self.init(checking: SecretBytes(copying: base, count: 32))
     }
 
     package convenience init?(bytes: [UInt8]) {
-        var bytes = bytes
-        defer { bytes.withUnsafeMutableBytes { $0.baseAddress.map { Sodium.wipe($0, 32) } } }
         guard bytes.count == Self.size else { return nil }
         let secret = SecretBytes(count: 32) { key in
             bytes.withUnsafeBytes { source in
                 UnsafeMutableRawBufferPointer(start: key, count: 32).copyMemory(from: source)
             }
         }
-        self.init(at: secret.base)
+        self.init(checking: secret)
     }
 
     package convenience init?(base64 text: String) {
         var decoded = false
         let secret = SecretBytes(count: 32) { decoded = KeyText.decodeBase64(text, into: $0) }
         guard decoded else { return nil }
-        self.init(at: secret.base)
+        self.init(checking: secret)
     }
 
     package convenience init?(hex text: String) {
         var decoded = false
         let secret = SecretBytes(count: 32) { decoded = KeyText.decodeHex(text, into: $0) }
         guard decoded else { return nil }
-        self.init(at: secret.base)
+        self.init(checking: secret)
     }
 
     /// A fresh key.
@@ -49,15 +47,14 @@ package final class PrivateKey: Sendable, Equatable, CustomStringConvertible, Cu
             })
     }
 
-    private convenience init?(at source: UnsafeRawPointer) {
-        let secret = SecretBytes(copying: source, count: 32)
+    private convenience init?(checking secret: SecretBytes) {
         guard !secret.isZero else { return nil }
         self.init(clamping: secret)
     }
 
     private init(clamping source: SecretBytes) {
         let secret = SecretBytes(count: 32) { key in
-            key.copyMemory(from: source.base, byteCount: 32)
+            source.withPointer { key.copyMemory(from: $0, byteCount: 32) }
             let bytes = UnsafeMutableRawBufferPointer(start: key, count: 32)
             bytes[0] &= 248
             bytes[31] = bytes[31] & 127 | 64
@@ -65,33 +62,33 @@ package final class PrivateKey: Sendable, Equatable, CustomStringConvertible, Cu
         self.secret = secret
         publicKey = PublicKey(
             Bytes32 { key in
-                _ = crypto_scalarmult_curve25519_base(
-                    key.assumingMemoryBound(to: UInt8.self),
-                    secret.base.assumingMemoryBound(to: UInt8.self))
+                _ = secret.withPointer { secret in
+                    crypto_scalarmult_curve25519_base(
+                        key.assumingMemoryBound(to: UInt8.self),
+                        secret.assumingMemoryBound(to: UInt8.self))
+                }
             })
     }
 
     /// The 32 secret bytes, for the time of `body`.
     package func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
-        withExtendedLifetime(secret) {
-            body(UnsafeRawBufferPointer(start: secret.base, count: 32))
-        }
+        secret.withBytes(body)
     }
 
     /// X25519 with `remote`; false if `remote` is of low order.
-    func diffieHellman(_ remote: PublicKey, into shared: UnsafeMutableRawPointer) -> Bool {
-        withExtendedLifetime(secret) {
-            remote.raw.withPointer { Sodium.diffieHellman(secret.base, $0, into: shared) }
+    package func diffieHellman(_ remote: PublicKey, into shared: UnsafeMutableRawPointer) -> Bool {
+        secret.withPointer { secret in
+            remote.raw.withPointer { Sodium.diffieHellman(secret, $0, into: shared) }
         }
     }
 
-    package var base64: String { withExtendedLifetime(secret) { KeyText.base64(secret.base) } }
-    package var hex: String { withExtendedLifetime(secret) { KeyText.hex(secret.base) } }
+    package var base64: String { secret.withPointer(KeyText.base64) }
+    package var hex: String { secret.withPointer(KeyText.hex) }
     package var description: String { "PrivateKey(hidden)" }
     package var customMirror: Mirror { Mirror(self, children: []) }
 
     package static func == (a: PrivateKey, b: PrivateKey) -> Bool {
-        withExtendedLifetime((a, b)) { Sodium.equal(a.secret.base, b.secret.base, 32) }
+        a.secret.withPointer { a in b.secret.withPointer { b in Sodium.equal(a, b, 32) } }
     }
 }
 
@@ -141,21 +138,19 @@ package final class PresharedKey: Sendable, Equatable, CustomStringConvertible, 
             })
     }
 
-    package var isNone: Bool { withExtendedLifetime(secret) { secret.isZero } }
+    package var isNone: Bool { secret.isZero }
 
     /// The 32 secret bytes, for the time of `body`.
     package func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
-        withExtendedLifetime(secret) {
-            body(UnsafeRawBufferPointer(start: secret.base, count: 32))
-        }
+        secret.withBytes(body)
     }
 
-    package var base64: String { withExtendedLifetime(secret) { KeyText.base64(secret.base) } }
-    package var hex: String { withExtendedLifetime(secret) { KeyText.hex(secret.base) } }
+    package var base64: String { secret.withPointer(KeyText.base64) }
+    package var hex: String { secret.withPointer(KeyText.hex) }
     package var description: String { isNone ? "PresharedKey(none)" : "PresharedKey(hidden)" }
     package var customMirror: Mirror { Mirror(self, children: []) }
 
     package static func == (a: PresharedKey, b: PresharedKey) -> Bool {
-        withExtendedLifetime((a, b)) { Sodium.equal(a.secret.base, b.secret.base, 32) }
+        a.secret.withPointer { a in b.secret.withPointer { b in Sodium.equal(a, b, 32) } }
     }
 }

@@ -6,7 +6,7 @@ package enum Responder {
     /// Step 1: checks MAC1 and opens the initiator's static key (WireGuard paper 5.4.2). So far
     /// the sender has proved nothing: the key may have been copied from an old message.
     package static func consume(
-        _ message: UnsafeRawBufferPointer, local: StaticIdentity, suite: Suite = .wireGuard
+        _ message: UnsafeRawBufferPointer, local: StaticIdentity, suite: NoiseSuite = .wireGuard
     ) throws(HandshakeError) -> ReceivedInitiation {
         guard MessageType.peek(message) == .initiation, let base = message.baseAddress
         else { throw .malformed }
@@ -35,7 +35,7 @@ package enum Responder {
     }
 
     package static func consume(
-        _ message: [UInt8], local: StaticIdentity, suite: Suite = .wireGuard
+        _ message: [UInt8], local: StaticIdentity, suite: NoiseSuite = .wireGuard
     ) throws(HandshakeError) -> ReceivedInitiation {
         try message.withUnsafeBytes { bytes in
             Result { () throws(HandshakeError) in
@@ -72,7 +72,7 @@ package final class ReceivedInitiation: @unchecked Sendable {
         guard remote.isUsable else { throw .lowOrderKey }
         guard remote.publicKey == remotePublicKey else { throw .wrongPeer }
         let state = state.clone()
-        state.mixKey(remote.staticShared.base)
+        remote.staticShared.withPointer { state.mixKey($0) }
         let timestamp = Sodium.withScratch(TAI64N.size) { clear -> TAI64N? in
             let isAuthentic = encryptedTimestamp.withUnsafeBytes { field in
                 guard let base = field.baseAddress else { return false }

@@ -63,7 +63,19 @@ final class SecretBytes: @unchecked Sendable {
         self.init(count: count) { $0.copyMemory(from: source, byteCount: count) }
     }
 
-    var isZero: Bool { sodium_is_zero(base.assumingMemoryBound(to: UInt8.self), count) == 1 }
+    var isZero: Bool {
+        withPointer { sodium_is_zero($0.assumingMemoryBound(to: UInt8.self), count) == 1 }
+    }
+
+    /// The bytes, and the promise that they are not wiped before `body` returns. `base` alone
+    /// does not keep its object alive.
+    func withPointer<R>(_ body: (UnsafeRawPointer) -> R) -> R {
+        withExtendedLifetime(self) { body(base) }
+    }
+
+    func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+        withExtendedLifetime(self) { body(UnsafeRawBufferPointer(start: base, count: count)) }
+    }
 
     deinit {
         let memory = UnsafeMutableRawPointer(mutating: base)

@@ -16,7 +16,7 @@ struct SymmetricState: ~Copyable {
     }
 
     /// Both ends begin with the construction, the identifier and the responder's static key.
-    init(_ suite: Suite, responder: PublicKey) {
+    init(_ suite: NoiseSuite, responder: PublicKey) {
         self.init()
         suite.chainingKey.store(to: chainingKey)
         suite.hash.store(to: hash)

@@ -1,6 +1,6 @@
 /// What the handshake is seeded with. Two ends with different suites fail at the first message,
 /// which is how a suite that is fixed by configuration cannot be downgraded on the wire.
-package struct Suite: Hashable, Sendable {
+package struct NoiseSuite: Hashable, Sendable {
     package let construction: String
     /// HASH(construction), and HASH of that and the identifier (WireGuard paper 5.4.2).
     let chainingKey: Bytes32
@@ -19,7 +19,7 @@ package struct Suite: Hashable, Sendable {
         self.hash = hash.finish32()
     }
 
-    package static let wireGuard = Suite(construction: "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s")
+    package static let wireGuard = NoiseSuite(construction: "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s")
 }
 
 /// Why a handshake message was refused. None of these says anything to the other end.
