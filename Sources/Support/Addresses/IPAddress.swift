@@ -1,5 +1,5 @@
 /// An address of either family.
-package enum IPAddress: Hashable, Comparable, Sendable {
+package enum IPAddress: Hashable, Comparable, Sendable, BitwiseCopyable {
     case v4(IPv4Address)
     case v6(IPv6Address)
 

@@ -1,6 +1,6 @@
 /// Where a UDP socket is: an address and a port on the underlay. WireGuard calls it a peer's
 /// endpoint; in this project that word alone means an attached namespace.
-package struct IPEndpoint: Hashable, Sendable {
+package struct IPEndpoint: Hashable, Sendable, BitwiseCopyable {
     package var address: IPAddress
     package var port: UInt16
     /// The interface index of an IPv6 link-local address, otherwise 0.

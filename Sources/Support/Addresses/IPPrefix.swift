@@ -1,5 +1,5 @@
 /// An address prefix (CIDR, RFC 4632): the host bits are always zero.
-package struct IPPrefix: Hashable, Comparable, Sendable {
+package struct IPPrefix: Hashable, Comparable, Sendable, BitwiseCopyable {
     package let address: IPAddress
     /// 0...32 or 0...128.
     package let length: Int

@@ -1,5 +1,5 @@
 /// An IPv4 address (RFC 791).
-package struct IPv4Address: Hashable, Comparable, Sendable {
+package struct IPv4Address: Hashable, Comparable, Sendable, BitwiseCopyable {
     /// In host byte order: 10.0.0.1 is 0x0a000001.
     package var value: UInt32
 

@@ -1,5 +1,5 @@
 /// An IPv6 address (RFC 4291), without a zone.
-package struct IPv6Address: Hashable, Comparable, Sendable {
+package struct IPv6Address: Hashable, Comparable, Sendable, BitwiseCopyable {
     /// The first and the last eight bytes, in host byte order.
     package var high: UInt64
     package var low: UInt64

@@ -1,0 +1,100 @@
+import Addresses
+import LinuxNet
+import Synchronization
+import Tunnel
+
+/// What packet threads and callers leave for the control thread. Handshakes, packets without a
+/// session and commands pass here, never data: so a lock is fair. Everything is bounded, and
+/// what does not fit is refused and counted by the sender.
+final class ControlMailbox: Sendable {
+    static let maxHandshakes = 1024
+    /// Beyond this many waiting handshake messages the device counts as under load (an eighth,
+    /// as other implementations have it).
+    static let loadMark = maxHandshakes / 8
+    private static let maxStaged = 1024
+    private static let maxEvents = 1024
+
+    struct Handshake {
+        var bytes: [UInt8]
+        var source: IPEndpoint
+    }
+
+    typealias Command = @Sendable (ControlThread, Now) -> Void
+
+    struct Contents {
+        var handshakes: [Handshake] = []
+        var staged: [(peer: Int32, packet: [UInt8])] = []
+        var events: [PacketEvent] = []
+        var commands: [Command] = []
+        var isStopping = false
+
+        var isEmpty: Bool {
+            handshakes.isEmpty && staged.isEmpty && events.isEmpty && commands.isEmpty
+                && !isStopping
+        }
+    }
+
+    private let contents = Mutex(Contents())
+    let wake: EventFD
+
+    init() throws(LinuxError) { wake = try EventFD() }
+
+    /// Whether it was taken.
+    func post(handshake bytes: UnsafeRawBufferPointer, from source: IPEndpoint) -> Bool {
+        post { contents in
+            guard contents.handshakes.count < Self.maxHandshakes else { return false }
+            contents.handshakes.append(Handshake(bytes: Array(bytes), source: source))
+            return true
+        }
+    }
+
+    func post(packet: UnsafeRawBufferPointer, peer: Int32) -> Bool {
+        post { contents in
+            guard contents.staged.count < Self.maxStaged else { return false }
+            contents.staged.append((peer, Array(packet)))
+            return true
+        }
+    }
+
+    func post(_ event: PacketEvent) -> Bool {
+        post { contents in
+            guard contents.events.count < Self.maxEvents else { return false }
+            contents.events.append(event)
+            return true
+        }
+    }
+
+    /// False when the control thread has ended or is about to.
+    func post(_ command: @escaping Command) -> Bool {
+        post { contents in
+            guard !contents.isStopping else { return false }
+            contents.commands.append(command)
+            return true
+        }
+    }
+
+    func stop() {
+        _ = post { contents in
+            contents.isStopping = true
+            return true
+        }
+    }
+
+    func take() -> Contents {
+        contents.withLock { contents in
+            let taken = contents
+            contents = Contents()
+            contents.isStopping = taken.isStopping
+            return taken
+        }
+    }
+
+    private func post(_ change: (inout Contents) -> Bool) -> Bool {
+        let (taken, wasEmpty) = contents.withLock { contents -> (Bool, Bool) in
+            let wasEmpty = contents.isEmpty
+            return (change(&contents), wasEmpty)
+        }
+        if taken, wasEmpty { wake.signal() }
+        return taken
+    }
+}

@@ -1,0 +1,259 @@
+import Addresses
+import Glibc
+import LinuxNet
+import Logging
+import Noise
+import Synchronization
+import Timing
+import Tunnel
+
+/// One WireGuard interface at work: a TUN device, an underlay socket, two packet threads and one
+/// control thread. Everything that configures it goes through `apply`.
+package final class TunnelInterface: Sendable {
+    package struct Drops: Sendable {
+        package var packets: [PacketDrop: UInt64] = [:]
+        package var handshakes: [HandshakeRefusal: UInt64] = [:]
+    }
+
+    package let name: String
+    private let shared: TunnelShared
+    private let outboundDrops = DropCounters()
+    private let inboundDrops = DropCounters()
+    private let threads: [PosixThread]
+    private let ended: @Sendable () -> Void
+
+    /// `socket` is where the underlay is, `tun` where the inner network is; they may be in
+    /// different network namespaces. `onEnd` is called once, from the control thread, when the
+    /// interface has stopped by itself because its TUN device was deleted.
+    package init(
+        tun: TunDevice, socket: UDPSocket, mtu: Int, limits: Device.Limits = Device.Limits(),
+        logger: Logger, openSocket: @escaping @Sendable (UInt16) throws(LinuxError) -> UDPSocket,
+        onEnd: @escaping @Sendable () -> Void = {}
+    ) throws(LinuxError) {
+        name = tun.name
+        ended = onEnd
+        let shared = try TunnelShared(tun: tun, socket: socket)
+        self.shared = shared
+        let device = UnsafeTransfer(Device(limits: limits))
+        device.value.setMTU(mtu)
+        let forwarding = UnsafeTransfer(device.value.forwarding)
+        let (outboundDrops, inboundDrops) = (outboundDrops, inboundDrops)
+        let outbound = try PosixThread(name: "\(tun.name)-out") {
+            var thread = OutboundThread(
+                shared, forwarding: forwarding.value, counters: outboundDrops)
+            thread.run()
+        }
+        let inbound = try PosixThread(name: "\(tun.name)-in") {
+            var thread = InboundThread(
+                shared, forwarding: forwarding.value, counters: inboundDrops)
+            thread.run()
+        }
+        let control = try PosixThread(name: "\(tun.name)-ctl") {
+            let thread = ControlThread(
+                shared: shared, device: device.value, socket: socket, openSocket: openSocket,
+                logger: logger)
+            thread.run()
+            shared.stopping.store(true, ordering: .sequentiallyConsistent)
+            shared.wakeAll()
+            outbound.join()
+            inbound.join()
+            thread.close()
+            if shared.deviceGone.load(ordering: .relaxed) { onEnd() }
+        }
+        threads = [control]
+    }
+
+    /// Ends the threads and closes the socket. The TUN device is the caller's.
+    package func stop() {
+        shared.mailbox.stop()
+        for thread in threads { thread.join() }
+    }
+
+    // MARK: Configuration
+
+    /// Applies a change whole, or throws and applies nothing of it: `DeviceChangeError`, or
+    /// `LinuxError` when a new port cannot be opened.
+    package func apply(_ change: DeviceChange) async throws {
+        try await perform { thread, now in try thread.apply(change, now: now) }
+    }
+
+    package func setMTU(_ mtu: Int) async throws {
+        try await perform { thread, _ in thread.device.setMTU(mtu) }
+    }
+
+    package func status() async throws -> DeviceStatus {
+        try await perform { thread, _ in thread.device.status() }
+    }
+
+    package func drops() async throws -> Drops {
+        let refusals = try await perform { thread, _ in thread.device.refusals }
+        var drops = Drops()
+        for drop in PacketDrop.allCases {
+            drops.packets[drop] = outboundDrops[drop] + inboundDrops[drop]
+        }
+        for (i, refusal) in HandshakeRefusal.allCases.enumerated() {
+            drops.handshakes[refusal] = refusals[i]
+        }
+        return drops
+    }
+
+    package struct Stopped: Error {}
+
+    private func perform<T: Sendable>(
+        _ body: @escaping @Sendable (ControlThread, Now) throws -> T
+    ) async throws -> T {
+        try await withCheckedThrowingContinuation { continuation in
+            let posted = shared.mailbox.post { thread, now in
+                continuation.resume(with: Result { try body(thread, now) })
+            }
+            if !posted { continuation.resume(throwing: Stopped()) }
+        }
+    }
+}
+
+/// Carries a value to the one thread that will own it.
+struct UnsafeTransfer<T>: @unchecked Sendable {
+    let value: T
+    init(_ value: T) { self.value = value }
+}
+
+/// Steps the device: handshakes, timers, configuration. Sleeps when nothing can happen.
+final class ControlThread {
+    let device: Device
+    private let shared: TunnelShared
+    private var socket: UDPSocket
+    private let openSocket: @Sendable (UInt16) throws(LinuxError) -> UDPSocket
+    private var reclaimer: Reclaimer
+    private var sender = UDPSendBatch(capacity: 1)
+    private let logger: Logger
+
+    init(
+        shared: TunnelShared, device: Device, socket: UDPSocket,
+        openSocket: @escaping @Sendable (UInt16) throws(LinuxError) -> UDPSocket, logger: Logger
+    ) {
+        self.shared = shared
+        self.device = device
+        self.socket = socket
+        self.openSocket = openSocket
+        self.logger = logger
+        reclaimer = Reclaimer(shared.quiescence)
+        device.setListenPort(socket.port)
+    }
+
+    func run() {
+        while true {
+            let contents = shared.mailbox.take()
+            step(contents)
+            for command in contents.commands { command(self, now()) }
+            perform(device.takeEffects())
+            reclaimer.sweep()
+            if contents.isStopping { return }
+            wait()
+        }
+    }
+
+    /// All packet threads have ended.
+    func close() {
+        perform(device.takeEffects())
+        reclaimer.freeAll()
+    }
+
+    private func now() -> Now { Now(MonotonicClock.now(), wall: WallClock.now()) }
+
+    private func step(_ contents: borrowing ControlMailbox.Contents) {
+        let underLoad = contents.handshakes.count >= ControlMailbox.loadMark
+        for handshake in contents.handshakes {
+            handshake.bytes.withUnsafeBytes {
+                device.handshakeMessage(
+                    $0, from: handshake.source, underLoad: underLoad, now: now())
+            }
+            // An answer is not to wait for the whole queue.
+            perform(device.takeEffects())
+        }
+        for event in contents.events { device.packetEvent(event, now: now()) }
+        for (peer, packet) in contents.staged { device.stage([packet], for: peer, now: now()) }
+        device.tick(now: now())
+    }
+
+    private func perform(_ effects: [Effect]) {
+        for effect in effects {
+            switch effect {
+            case .send(var bytes, let endpoint):
+                bytes.withUnsafeMutableBytes { raw in
+                    guard let base = raw.baseAddress else { return }
+                    sender.put(
+                        base, count: raw.count, segmentSize: raw.count, to: endpoint, tos: 0,
+                        socketFamily: socket.family)
+                    let (refused, code) = sender.send(socket.descriptor)
+                    if refused > 0 {
+                        logger.debug("cannot send to \(endpoint): errno \(code)")
+                    }
+                }
+            case .retire(let retired):
+                reclaimer.add { retired.free() }
+            case .note(let note):
+                log(note)
+            }
+        }
+    }
+
+    private func log(_ note: Note) {
+        switch note {
+        case .handshakeCompleted(let peer, let initiator):
+            logger.debug("\(initiator ? "began" : "answered") a handshake with \(peer)")
+        case .handshakeGivenUp(let peer):
+            logger.info("no answer from \(peer) for 90 s: giving up until there is traffic")
+        case .handshakeRefused(let refusal, let source):
+            logger.trace("refused a handshake message from \(source): \(refusal.rawValue)")
+        case .roamed(let peer, let endpoint):
+            logger.info("\(peer) is now at \(endpoint)")
+        case .keysErased(let peer):
+            logger.debug("erased the keys of the idle peer \(peer)")
+        }
+    }
+
+    private func wait() {
+        let t = MonotonicClock.now()
+        var deadline = device.nextDeadline(now: t)
+        if !reclaimer.isEmpty {
+            let soon = t + .milliseconds(20)
+            deadline = deadline.map { min($0, soon) } ?? soon
+        }
+        var milliseconds: Int32 = -1
+        if let deadline {
+            let nanoseconds = max(0, (deadline - t).count)
+            milliseconds = Int32(clamping: (nanoseconds + 999_999) / 1_000_000)
+        }
+        var descriptor = pollfd(
+            fd: shared.mailbox.wake.fd, events: Int16(POLLIN), revents: 0)
+        if poll(&descriptor, 1, milliseconds) > 0 { shared.mailbox.wake.drain() }
+    }
+
+    // MARK: Configuration
+
+    func apply(_ change: DeviceChange, now: Now) throws {
+        try device.check(change)
+        var change = change
+        if let port = change.listenPort {
+            // Port 0 asks for any: the one there is will do.
+            if port != 0, port != socket.port {
+                let fresh = try openSocket(port)
+                if device.firewallMark != 0 { try fresh.setFirewallMark(device.firewallMark) }
+                replaceSocket(fresh)
+            }
+            change.listenPort = socket.port
+        }
+        if let mark = change.firewallMark { try socket.setFirewallMark(mark) }
+        try device.apply(change, now: now)
+    }
+
+    private func replaceSocket(_ fresh: UDPSocket) {
+        let old = socket
+        socket = fresh
+        shared.socketFamily.store(fresh.family, ordering: .sequentiallyConsistent)
+        shared.socketDescriptor.store(fresh.descriptor, ordering: .sequentiallyConsistent)
+        shared.wakeAll()
+        // Closed by its last reference, when no packet thread can be using the descriptor.
+        reclaimer.add { withExtendedLifetime(old) {} }
+    }
+}

@@ -1,0 +1,81 @@
+import Addresses
+import CLinux
+import Glibc
+
+/// The underlay socket of one tunnel: dual stack where the host has IPv6, so one thread waits
+/// for one descriptor. It stays in the network namespace in which it was opened.
+package final class UDPSocket: Sendable {
+    package let descriptor: Int32
+    /// 6 (dual stack) or 4.
+    package let family: Int32
+    package let port: UInt16
+    /// Whether one send may carry many messages (UDP_SEGMENT, kernel 4.18).
+    package let canSegment: Bool
+    /// Whether one receive may carry many messages (UDP_GRO, kernel 5.0).
+    package let canCoalesce: Bool
+
+    /// Opens on every address of the host. Port 0 lets the kernel choose.
+    package init(port: UInt16, bufferBytes: Int32 = 4 << 20) throws(LinuxError) {
+        var family: Int32 = 6
+        var fd = clinux_udp_open(6, port, 0)
+        if fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL {
+            family = 4
+            fd = clinux_udp_open(4, port, 0)
+        }
+        guard fd >= 0 else {
+            throw LinuxError("open UDP port", "\(port)", errno: -fd)
+        }
+        descriptor = fd
+        self.family = family
+        self.port = UInt16(clamping: clinux_udp_port(fd))
+        canSegment = clinux_udp_probe_segment(fd) == 0
+        canCoalesce = clinux_udp_enable_gro(fd) == 0
+        _ = clinux_udp_enable_tos(fd, family)
+        _ = clinux_udp_set_buffers(fd, bufferBytes, bufferBytes)
+    }
+
+    deinit { close(descriptor) }
+
+    /// Marks what is sent for the host's policy routing (SO_MARK). 0 is no mark.
+    package func setFirewallMark(_ mark: UInt32) throws(LinuxError) {
+        let result = clinux_udp_set_mark(descriptor, mark)
+        if result < 0 {
+            throw LinuxError("set firewall mark of UDP port", "\(port)", errno: -result)
+        }
+    }
+}
+
+extension clinux_address {
+    package init(_ endpoint: IPEndpoint) {
+        self.init()
+        port = endpoint.port
+        scope = endpoint.scope
+        switch endpoint.address {
+        case .v4(let a):
+            family = 4
+            withUnsafeMutableBytes(of: &bytes) {
+                $0.storeBytes(of: a.value.bigEndian, as: UInt32.self)
+            }
+        case .v6(let a):
+            family = 6
+            withUnsafeMutableBytes(of: &bytes) {
+                $0.storeBytes(of: a.high.bigEndian, as: UInt64.self)
+                $0.storeBytes(of: a.low.bigEndian, toByteOffset: 8, as: UInt64.self)
+            }
+        }
+    }
+
+    package var endpoint: IPEndpoint {
+        withUnsafeBytes(of: bytes) { raw in
+            if family == 4 {
+                let value = UInt32(bigEndian: raw.loadUnaligned(as: UInt32.self))
+                return IPEndpoint(.v4(IPv4Address(value)), port: port)
+            }
+            let high = UInt64(bigEndian: raw.loadUnaligned(as: UInt64.self))
+            let low = UInt64(bigEndian: raw.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+            return IPEndpoint(
+                .v6(IPv6Address(high: high, low: low)), port: port,
+                scope: high >> 54 == 0xfe80 >> 6 ? scope : 0)
+        }
+    }
+}

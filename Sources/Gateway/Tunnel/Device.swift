@@ -1,0 +1,217 @@
+import Addresses
+import Bytes
+import Noise
+import Synchronization
+import Timing
+
+/// The time of a step: the monotonic clock for timers, the wall clock for timestamps.
+package struct Now: Sendable {
+    package var instant: Instant
+    package var wall: WallTime
+
+    package init(_ instant: Instant, wall: WallTime) {
+        self.instant = instant
+        self.wall = wall
+    }
+}
+
+/// What a step asks its shell to do.
+package enum Effect {
+    /// Send this message on the underlay.
+    case send([UInt8], to: IPEndpoint)
+    /// Free this once no packet thread can see it.
+    case retire(Retired)
+    /// For the log and for waiting tests; never one per packet.
+    case note(Note)
+}
+
+/// Things of the control side that people want to know.
+package enum Note: Hashable, Sendable {
+    case handshakeCompleted(PublicKey, initiator: Bool)
+    case handshakeGivenUp(PublicKey)
+    case handshakeRefused(HandshakeRefusal, from: IPEndpoint)
+    case roamed(PublicKey, to: IPEndpoint)
+    case keysErased(PublicKey)
+}
+
+package enum HandshakeRefusal: String, Hashable, Sendable, CaseIterable {
+    case malformed, wrongMAC, underLoad, rateLimited, unknownPeer, forged, replayed, tooFrequent
+    case unexpected, noPrivateKey
+}
+
+/// What packet threads tell the control side.
+package enum PacketEvent: BitwiseCopyable, Equatable, Sendable {
+    /// Data arrived under a session that waited for its confirmation.
+    case confirmed(localIndex: UInt32)
+    /// An authenticated packet of this peer came from elsewhere.
+    case roamed(peer: Int32, to: IPEndpoint)
+    /// A session is near its end and this side began it.
+    case rekey(peer: Int32)
+}
+
+/// One WireGuard device: identity, peers, handshakes and timers, stepped by events and time.
+///
+/// It reads no clock, opens no socket and starts no task. Packets in flight do not pass through
+/// it: packet threads use the sessions and routes that it publishes in `forwarding`.
+package final class Device {
+    package struct Limits: Sendable {
+        package var peers = 4096
+        package var allowedIPs = 131_072
+        /// Packets that wait for one peer's session; the oldest go first.
+        package var stagedPackets = 128
+
+        package init() {}
+    }
+
+    package let forwarding: UnsafeMutablePointer<Forwarding>
+    package let limits: Limits
+    package internal(set) var refusals: [UInt64]
+
+    var identity: StaticIdentity?
+    var privateKey: PrivateKey?
+    var peers: [Peer?] = []
+    var numbers: [PublicKey: Int32] = [:]
+    var allowedIPs = AllowedIPs()
+    /// Every receiver index that is in use, and whose it is.
+    var indices: [UInt32: Int32] = [:]
+    var slotsInUse: [Bool]
+    let entropy: Entropy
+    var cookies: CookieChecker?
+    var limiter = RateLimiter()
+    var loadedUntil: Instant?
+    var listenPort: UInt16 = 0
+    package internal(set) var firewallMark: UInt32 = 0
+    var effects: [Effect] = []
+
+    package init(limits: Limits = Limits(), entropy: Entropy = .system) {
+        self.limits = limits
+        self.entropy = entropy
+        refusals = Array(repeating: 0, count: HandshakeRefusal.allCases.count)
+        forwarding = .allocate(capacity: 1)
+        // Three sessions and a pending handshake a peer, at most a quarter full.
+        forwarding.initialize(to: Forwarding(sessionCapacity: limits.peers * 16))
+        slotsInUse = Array(repeating: false, count: forwarding.pointee.sessions.slotCount)
+        publishRoutes()
+        effects.removeAll()
+    }
+
+    /// No packet thread may run any more.
+    deinit {
+        for peer in peers { if let peer { discard(peer) } }
+        for case .retire(let retired) in effects { retired.free() }
+        if let routes = forwarding.pointee.routes.load(ordering: .relaxed) {
+            Retired.routes(routes).free()
+        }
+        forwarding.deinitialize(count: 1)
+        forwarding.deallocate()
+    }
+
+    package func takeEffects() -> [Effect] {
+        defer { effects.removeAll(keepingCapacity: true) }
+        return effects
+    }
+
+    package var publicKey: PublicKey? { identity?.publicKey }
+
+    func peer(_ number: Int32) -> Peer? {
+        number >= 0 && Int(number) < peers.count ? peers[Int(number)] : nil
+    }
+
+    // MARK: Events
+
+    /// Packets that found no session: they wait for one, and a handshake is asked for.
+    package func stage(_ packets: [[UInt8]], for number: Int32, now: Now) {
+        guard let peer = peer(number) else { return }
+        for packet in packets {
+            if peer.staged.count >= limits.stagedPackets { peer.staged.removeFirst() }
+            peer.staged.append(packet)
+        }
+        if peer.sendingSession(now.instant) != nil {
+            flush(peer, now: now)
+        } else {
+            beginHandshake(peer, now: now, retry: false)
+        }
+    }
+
+    package func packetEvent(_ event: PacketEvent, now: Now) {
+        switch event {
+        case .confirmed(let index):
+            confirm(index, now: now)
+        case .roamed(let number, let endpoint):
+            if let peer = peer(number) { setEndpoint(endpoint, of: peer) }
+        case .rekey(let number):
+            if let peer = peer(number) { beginHandshake(peer, now: now, retry: false) }
+        }
+    }
+
+    // MARK: Sending
+
+    /// Sends what waited, in order. The session is there.
+    func flush(_ peer: Peer, now: Now) {
+        let waiting = peer.staged
+        peer.staged.removeAll()
+        for packet in waiting { sendData(packet, to: peer, now: now) }
+    }
+
+    func sendKeepalive(_ peer: Peer, now: Now) {
+        guard peer.sendingSession(now.instant) != nil else {
+            beginHandshake(peer, now: now, retry: false)
+            return
+        }
+        sendData([], to: peer, now: now)
+    }
+
+    private func sendData(_ packet: [UInt8], to peer: Peer, now: Now) {
+        guard let session = peer.sendingSession(now.instant), let endpoint = peer.endpoint else {
+            return
+        }
+        let mtu = forwarding.pointee.mtu.load(ordering: .relaxed)
+        let padded = Padding.length(packet.count, mtu: mtu)
+        guard let counter = session.pointee.takeCounter() else {
+            beginHandshake(peer, now: now, retry: false)
+            return
+        }
+        let count = TransportMessage.overhead + padded
+        var message = [UInt8](repeating: 0, count: count)
+        message.withUnsafeMutableBytes { raw in
+            guard let base = raw.baseAddress else { return }
+            TransportMessage.writeHeader(
+                at: base, receiverIndex: session.pointee.remoteIndex, counter: counter)
+            let body = base + TransportMessage.payload
+            packet.withUnsafeBytes {
+                if let p = $0.baseAddress { body.copyMemory(from: p, byteCount: packet.count) }
+            }
+            ChaChaPoly.seal(
+                key: session.pointee.sendKey, counter: counter, plaintext: body, count: padded,
+                into: body)
+        }
+        effects.append(.send(message, to: endpoint))
+        peer.path.pointee.markSent(now.instant, data: !packet.isEmpty)
+        peer.path.pointee.countSent(bytes: count, packets: packet.isEmpty ? 0 : 1)
+        if session.pointee.wantsSuccessorAfterSending(now.instant) {
+            beginHandshake(peer, now: now, retry: false)
+        }
+    }
+
+    // MARK: Endpoints
+
+    func setEndpoint(_ endpoint: IPEndpoint, of peer: Peer) {
+        let old = peer.path.pointee.endpoint.load(ordering: .relaxed)
+        if let old, old.pointee == endpoint { return }
+        let fresh = UnsafeMutablePointer<IPEndpoint>.allocate(capacity: 1)
+        fresh.initialize(to: endpoint)
+        peer.path.pointee.endpoint.store(fresh, ordering: .sequentiallyConsistent)
+        if let old {
+            effects.append(.retire(.endpoint(old)))
+            effects.append(.note(.roamed(peer.publicKey, to: endpoint)))
+        }
+    }
+}
+
+/// How far a packet is padded (paper 5.4.6): to 16 bytes, but not beyond the MTU.
+package enum Padding {
+    @inlinable package static func length(_ count: Int, mtu: Int) -> Int {
+        let padded = (count + 15) & ~15
+        return padded <= mtu || count > mtu ? padded : mtu
+    }
+}

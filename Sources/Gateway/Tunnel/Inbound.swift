@@ -1,0 +1,138 @@
+import Addresses
+import Noise
+import Packets
+import Synchronization
+import Timing
+
+/// The way of messages from the underlay to a TUN queue, for one thread: open in place, check,
+/// gather. Nothing is allocated, counted as a reference or locked for a packet.
+///
+/// `receive` each message of a batch of datagrams, hand over `events`, then `coalescer.close()`,
+/// write its groups, `coalescer.reset()`.
+package struct Inbound: ~Copyable {
+    package enum Verdict {
+        case consumed
+        /// A handshake message or cookie reply: for the control side.
+        case handshake
+        /// No more packets fit: write the groups, reset, and receive this message again.
+        case full
+    }
+
+    private static let maxEvents = 64
+
+    private let forwarding: UnsafeMutablePointer<Forwarding>
+    package var coalescer: Coalescer
+    package let drops = PacketDrops()
+    package let events: UnsafeMutablePointer<PacketEvent>
+    package private(set) var eventCount = 0
+
+    /// `forwarding` must outlive this.
+    package init(forwarding: UnsafeMutablePointer<Forwarding>, capacity: Int = 1024) {
+        self.forwarding = forwarding
+        coalescer = Coalescer(capacity: capacity)
+        events = .allocate(capacity: Self.maxEvents)
+    }
+
+    deinit { events.deallocate() }
+
+    package mutating func resetEvents() { eventCount = 0 }
+
+    /// `message` is opened in place, and its memory must stay until the coalescer's reset.
+    /// `tos` is the outer one, for ECN (RFC 6040).
+    package mutating func receive(
+        _ message: UnsafeMutableRawBufferPointer, from source: IPEndpoint, tos: UInt8,
+        now: Instant
+    ) -> Verdict {
+        guard let type = MessageType.peek(UnsafeRawBufferPointer(message)),
+            let base = message.baseAddress
+        else {
+            drops.add(.malformedMessage)
+            return .consumed
+        }
+        guard type == .transport else { return .handshake }
+        guard coalescer.packetCount < coalescer.capacity else { return .full }
+        if let drop = open(base, message.count, source, tos, now) { drops.add(drop) }
+        return .consumed
+    }
+
+    @inline(__always)
+    private mutating func open(
+        _ base: UnsafeMutableRawPointer, _ count: Int, _ source: IPEndpoint, _ tos: UInt8,
+        _ now: Instant
+    ) -> PacketDrop? {
+        let (index, counter) = TransportMessage.readHeader(at: base)
+        guard let session = forwarding.pointee.sessions.find(index) else { return .unknownIndex }
+        guard session.pointee.isUsable(now) else { return .expiredSession }
+        let window = session.pointee.replayWindow
+        guard window.pointee.check(counter) else { return .replayed }
+        let body = base + TransportMessage.payload
+        guard
+            ChaChaPoly.open(
+                key: session.pointee.receiveKey, counter: counter, ciphertext: body,
+                count: count &- TransportMessage.payload, into: body)
+        else { return .forged }
+        guard window.pointee.accept(counter) else { return .replayed }
+
+        // Authentic from here on: whatever the inner packet is, the peer is alive and there.
+        let path = session.pointee.peer
+        noticeSource(path, source)
+        if !session.pointee.confirmed.load(ordering: .relaxed) {
+            note(.confirmed(localIndex: index))
+        }
+        if session.pointee.wantsSuccessorAfterReceiving(now),
+            !session.pointee.rekeyRequested.exchange(true, ordering: .relaxed)
+        {
+            note(.rekey(peer: path.pointee.number))
+        }
+        let plain = count &- TransportMessage.overhead
+        path.pointee.markReceived(now, data: plain > 0)
+        guard plain > 0 else {
+            path.pointee.countReceived(bytes: count, packets: 0)
+            return nil
+        }
+        path.pointee.countReceived(bytes: count, packets: 1)
+        return deliver(UnsafeMutableRawBufferPointer(start: body, count: plain), path, tos)
+    }
+
+    @inline(__always)
+    private mutating func deliver(
+        _ plain: UnsafeMutableRawBufferPointer, _ path: UnsafeMutablePointer<PeerPath>,
+        _ tos: UInt8
+    ) -> PacketDrop? {
+        guard let ip = try? IPPacket(UnsafeRawBufferPointer(plain), padded: true) else {
+            return .malformedInner
+        }
+        // Cryptokey routing (paper 2): a peer speaks only for its own addresses.
+        guard owner(ip) == path.pointee.number else { return .sourceNotAllowed }
+        let packet = UnsafeMutableRawBufferPointer(rebasing: plain[..<ip.totalLength])
+        if tos & 3 != 0, !ECN.apply(outer: tos, to: packet) { return .congestionMarked }
+        _ = coalescer.add(packet)
+        return nil
+    }
+
+    @inline(__always)
+    private func owner(_ ip: IPPacket) -> Int32 {
+        guard let routes = forwarding.pointee.routes.load(ordering: .acquiring) else { return -1 }
+        if ip.isIPv4 { return routes.pointee.allowedIPs.lookup(v4: ip.sourceV4) }
+        let (high, low) = ip.sourceV6
+        return routes.pointee.allowedIPs.lookup(v6: high, low: low)
+    }
+
+    @inline(__always)
+    private mutating func noticeSource(
+        _ path: UnsafeMutablePointer<PeerPath>, _ source: IPEndpoint
+    ) {
+        if let known = path.pointee.endpoint.load(ordering: .acquiring), known.pointee == source {
+            return
+        }
+        note(.roamed(peer: path.pointee.number, to: source))
+    }
+
+    /// What is already noted in this batch, or does not fit, is noted again by a later packet.
+    private mutating func note(_ event: PacketEvent) {
+        guard eventCount < Self.maxEvents else { return }
+        if eventCount > 0, events[eventCount - 1] == event { return }
+        events[eventCount] = event
+        eventCount += 1
+    }
+}

@@ -1,0 +1,78 @@
+import Addresses
+
+/// Consecutive sealed messages of one size to one place: what one UDP_SEGMENT send carries.
+package struct SendGroup: BitwiseCopyable {
+    package var peer: UnsafeMutablePointer<PeerPath>
+    package var endpoint: IPEndpoint
+    /// The outer TOS or traffic class: only ECN bits are ever set (RFC 6040).
+    package var tos: UInt8
+    /// A shorter message came: it must be the last (udp(7), UDP_SEGMENT).
+    package var ended: Bool
+    package var segments: Int32
+    package var offset: Int
+    package var count: Int
+    package var segmentSize: Int
+}
+
+/// A slab of sealed messages laid out for UDP_SEGMENT, and the groups in it. Allocated once.
+package struct SendBatch: ~Copyable {
+    /// UDP_MAX_SEGMENTS of kernels before 6.10; later ones allow 128.
+    package static let maxSegments: Int32 = 64
+    /// The largest UDP payload over IPv6 without jumbograms; IPv4 allows twenty bytes more.
+    package static let maxGroupBytes = 65_535 - 40 - 8
+
+    package let slab: UnsafeMutableRawPointer
+    package let capacity: Int
+    package private(set) var used = 0
+    package let groups: UnsafeMutablePointer<SendGroup>
+    package let groupCapacity: Int
+    package private(set) var groupCount = 0
+
+    package init(capacity: Int, groups groupCapacity: Int) {
+        self.capacity = capacity
+        self.groupCapacity = groupCapacity
+        slab = .allocate(byteCount: capacity, alignment: 4096)
+        groups = .allocate(capacity: groupCapacity)
+    }
+
+    deinit {
+        slab.deallocate()
+        groups.deallocate()
+    }
+
+    package var isEmpty: Bool { groupCount == 0 }
+
+    package mutating func reset() {
+        used = 0
+        groupCount = 0
+    }
+
+    /// Where to seal the next message of `count` bytes, or nil when the batch is full: send and
+    /// reset, then ask again.
+    package mutating func place(
+        _ count: Int, for peer: UnsafeMutablePointer<PeerPath>, to endpoint: IPEndpoint, tos: UInt8
+    ) -> UnsafeMutableRawPointer? {
+        guard used + count <= capacity else { return nil }
+        if groupCount > 0 {
+            let last = groups + (groupCount - 1)
+            if !last.pointee.ended, last.pointee.peer == peer, last.pointee.tos == tos,
+                count <= last.pointee.segmentSize, last.pointee.segments < Self.maxSegments,
+                last.pointee.count + count <= Self.maxGroupBytes, last.pointee.endpoint == endpoint
+            {
+                last.pointee.segments += 1
+                last.pointee.count += count
+                last.pointee.ended = count < last.pointee.segmentSize
+                defer { used += count }
+                return slab + used
+            }
+        }
+        guard groupCount < groupCapacity else { return nil }
+        (groups + groupCount).initialize(
+            to: SendGroup(
+                peer: peer, endpoint: endpoint, tos: tos, ended: false, segments: 1, offset: used,
+                count: count, segmentSize: count))
+        groupCount += 1
+        defer { used += count }
+        return slab + used
+    }
+}
