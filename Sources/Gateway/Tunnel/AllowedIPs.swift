@@ -211,11 +211,10 @@ package final class AllowedIPsTable: Sendable {
             (starts4 + i).initialize(to: stretch.start)
             (peers4 + i).initialize(to: stretch.peer)
         }
-        let starts6 = UnsafeMutablePointer<UInt64>.allocate(capacity: 2 * v6.count)
+        let starts6 = UnsafeMutablePointer<UInt128>.allocate(capacity: v6.count)
         let peers6 = UnsafeMutablePointer<Int32>.allocate(capacity: v6.count)
         for (i, stretch) in v6.enumerated() {
-            (starts6 + 2 * i).initialize(to: UInt64(truncatingIfNeeded: stretch.start >> 64))
-            (starts6 + 2 * i + 1).initialize(to: UInt64(truncatingIfNeeded: stretch.start))
+            (starts6 + i).initialize(to: stretch.start)
             (peers6 + i).initialize(to: stretch.peer)
         }
         view = AllowedIPsView(
@@ -262,14 +261,13 @@ package struct AllowedIPsView: @unchecked Sendable, BitwiseCopyable {
     @usableFromInline let peers4: UnsafePointer<Int32>
     @usableFromInline let count4: Int
     @usableFromInline let index4: UnsafePointer<UInt32>?
-    /// High and low halves by turns.
-    @usableFromInline let starts6: UnsafePointer<UInt64>
+    @usableFromInline let starts6: UnsafePointer<UInt128>
     @usableFromInline let peers6: UnsafePointer<Int32>
     @usableFromInline let count6: Int
 
     fileprivate init(
         starts4: UnsafePointer<UInt32>, peers4: UnsafePointer<Int32>, count4: Int,
-        index4: UnsafeMutablePointer<UInt32>?, starts6: UnsafePointer<UInt64>,
+        index4: UnsafeMutablePointer<UInt32>?, starts6: UnsafePointer<UInt128>,
         peers6: UnsafePointer<Int32>, count6: Int
     ) {
         self.starts4 = starts4
@@ -286,33 +284,32 @@ package struct AllowedIPsView: @unchecked Sendable, BitwiseCopyable {
     package func lookup(v4 address: UInt32) -> Int32 {
         // Both searches look for the last start that is not above the address. The first start
         // is 0, so there always is one.
-        var low = 0
+        var found = 0
         var count = count4
         if let index4 {
             let upper = Int(address >> 16)
-            low = Int(index4[upper])
-            count = Int(index4[upper &+ 1]) &- low &+ 1
+            found = Int(index4[upper])
+            count = Int(index4[upper &+ 1]) &- found &+ 1
         }
         while count > 1 {
             let half = count >> 1
-            low = starts4[low &+ half] <= address ? low &+ half : low
+            found = starts4[found &+ half] <= address ? found &+ half : found
             count &-= half
         }
-        return peers4[low]
+        return peers4[found]
     }
 
     /// The peer that owns an IPv6 address, or -1.
     @inlinable
-    package func lookup(v6 high: UInt64, low address: UInt64) -> Int32 {
-        var low = 0
+    package func lookup(v6 high: UInt64, low: UInt64) -> Int32 {
+        let address = UInt128(high) << 64 | UInt128(low)
+        var found = 0
         var count = count6
         while count > 1 {
             let half = count >> 1
-            let start = starts6 + (low &+ half) &* 2
-            let isAbove = start[0] > high || (start[0] == high && start[1] > address)
-            low = isAbove ? low : low &+ half
+            found = starts6[found &+ half] <= address ? found &+ half : found
             count &-= half
         }
-        return peers6[low]
+        return peers6[found]
     }
 }
