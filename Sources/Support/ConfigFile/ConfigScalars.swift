@@ -178,3 +178,27 @@ enum Ambiguity {
         }
     }
 }
+
+/// A word as YAML that every reader takes for text: quoted only if it must be. For letters,
+/// digits and `-_./:`; anything else is quoted too, with quotes and backslashes escaped.
+package func plainIfSafe(_ text: String) -> String {
+    let isPlain =
+        Ambiguity.reading(of: text) == nil
+        && text.utf8.allSatisfy {
+            48...57 ~= $0 || 65...90 ~= $0 || 97...122 ~= $0 || [45, 46, 47, 58, 95].contains($0)
+        }
+        && text.utf8.first.map { $0 != 45 && $0 != 58 } ?? false && text.utf8.last != 58
+    if isPlain { return text }
+    var quoted = "\""
+    for scalar in text.unicodeScalars {
+        switch scalar {
+        case "\"": quoted += "\\\""
+        case "\\": quoted += "\\\\"
+        case _ where scalar.value < 32 || 127..<160 ~= scalar.value:
+            let digits = String(scalar.value, radix: 16)
+            quoted += "\\x" + (digits.utf8.count == 1 ? "0" : "") + digits
+        default: quoted.unicodeScalars.append(scalar)
+        }
+    }
+    return quoted + "\""
+}

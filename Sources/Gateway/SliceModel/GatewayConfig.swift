@@ -1,0 +1,79 @@
+import ConfigFile
+
+/// What gateway.conf says: which cluster this is, and where the daemon finds and keeps things.
+/// What a slice is stands in its manifest; what only this gateway may know stands here.
+package struct GatewayConfig: Hashable, Sendable {
+    package enum LogLevel: String, CaseIterable, Sendable {
+        case trace, debug, info, notice, warning, error, critical
+    }
+
+    package enum LogFormat: String, CaseIterable, Sendable {
+        case text, json
+    }
+
+    package struct Slice: Hashable, Sendable {
+        /// The signed manifest's file.
+        package var manifest: String
+        /// Who may sign it.
+        package var owner: OwnerPublicKey
+        /// This gateway's private key in this slice.
+        package var privateKeyFile: String
+        /// Files that hold a pre-shared key with a cluster's gateway, in the order of names.
+        package var presharedKeyFiles: [PresharedKeyFile]
+        /// Instead of the manifest's port.
+        package var listenPort: UInt16?
+        /// Attached by the daemon itself, at every start.
+        package var endpoints: [Endpoint]
+    }
+
+    package struct PresharedKeyFile: Hashable, Sendable {
+        package var cluster: ClusterName
+        package var path: String
+    }
+
+    package struct Endpoint: Hashable, Sendable {
+        package var namespace: NamespaceName
+        package var name: EndpointName
+        package var reference: EndpointReference
+    }
+
+    package struct Limits: Hashable, Sendable {
+        package var maxSlices = 16
+        package var maxEndpointsPerSlice = 1024
+        /// Packets that wait for a handshake, per peer.
+        package var stagedPackets = 128
+
+        package init() {}
+    }
+
+    package var cluster: ClusterName
+    package var stateDirectory: String
+    package var adminSocket: String
+    package var logLevel: LogLevel
+    package var logFormat: LogFormat
+    package var limits: Limits
+    package var slices: [Slice]
+
+    package static let defaultStateDirectory = "/var/lib/slice-gateway"
+    package static let defaultAdminSocket = "/run/slice-gateway/admin.sock"
+
+    package static func parse(
+        _ bytes: UnsafeRawBufferPointer, file: String
+    ) throws(ConfigProblems) -> GatewayConfig {
+        try GatewayConfigReader.config.readDocument(bytes, file: file)
+    }
+
+    package static func parse(
+        text: String, file: String
+    ) throws(ConfigProblems) -> GatewayConfig {
+        try Array(text.utf8).withUnsafeBytes { bytes in
+            Result { () throws(ConfigProblems) in try parse(bytes, file: file) }
+        }.get()
+    }
+}
+
+extension GatewayConfig.Slice {
+    package func presharedKeyFile(for cluster: ClusterName) -> String? {
+        presharedKeyFiles.first { $0.cluster == cluster }?.path
+    }
+}
