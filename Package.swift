@@ -61,7 +61,7 @@ let package = Package(
         room("Bytes", in: "Support"),
         room("Timing", in: "Support"),
         room("Addresses", in: "Support", uses: ["Bytes"]),
-        room("Telemetry", in: "Support", uses: [logging]),
+        room("Telemetry", in: "Support", uses: ["Timing", logging]),
         room("ConfigFile", in: "Support", uses: ["Addresses", "Timing", yams]),
 
         // Gateway, pure
@@ -104,7 +104,9 @@ let package = Package(
             uses: ["WanModel", "LinuxNet", "Timing", "Addresses", "CLinux", argumentParser]),
 
         // Tests
-        suite("SupportTests", uses: ["Bytes", "Timing", "Addresses", "ConfigFile"]),
+        suite(
+            "SupportTests",
+            uses: ["Bytes", "Timing", "Addresses", "ConfigFile", "Telemetry", logging]),
         suite("NoiseTests", uses: ["Noise", "Bytes", "Timing", "CSodium"]),
         suite("PacketsTests", uses: ["Packets", "Bytes", "Addresses"]),
         suite("TunnelTests", uses: ["Tunnel", "Noise", "Packets", "Bytes", "Timing", "Addresses"]),
@@ -116,7 +118,7 @@ let package = Package(
             "GatewayRuntimeTests",
             uses: [
                 "GatewayRuntime", "Tunnel", "Noise", "AdminAPI", "SliceModel", "LinuxNet",
-                "Addresses", "Timing",
+                "Addresses", "Timing", logging, nio, nioPosix,
             ]),
     ],
     swiftLanguageModes: [.v6]
