@@ -1,0 +1,172 @@
+import Glibc
+import Logging
+import NIOCore
+import NIOPosix
+
+package struct UnixServerOptions: Sendable {
+    package var mode: mode_t = 0o600
+    package var directoryMode: mode_t = 0o755
+    package var maximumConnections = 64
+    /// A connection on which nothing happens for so long is closed.
+    package var idleTimeout = TimeAmount.seconds(60)
+    /// How often to look whether somebody removed the socket file; see `onRemoved`.
+    package var removalCheck = TimeAmount.seconds(1)
+
+    package init() {}
+}
+
+/// A stream server on a Unix socket, on one event loop. Only root and our own user get in, by
+/// the kernel's word (SO_PEERCRED, unix(7)), whatever the modes of the file came to.
+package final class UnixServer: Sendable {
+    package let path: String
+    private let socket: UnixServerSocket
+    private let channel: any Channel
+    private let connections: NIOLoopBound<Connections>
+    private let removalTask: RepeatedTask?
+
+    /// Of one event loop, and touched on it only.
+    fileprivate final class Connections {
+        var open: [ObjectIdentifier: any Channel] = [:]
+        var isStopping = false
+        var whenEmpty: EventLoopPromise<Void>?
+    }
+
+    private init(
+        socket: UnixServerSocket, channel: any Channel,
+        connections: NIOLoopBound<Connections>, removalTask: RepeatedTask?
+    ) {
+        path = socket.path
+        self.socket = socket
+        self.channel = channel
+        self.connections = connections
+        self.removalTask = removalTask
+    }
+
+    /// Listens until `stop`. `handlers` fills each connection's pipeline; handlers get an
+    /// `IdleStateHandler.IdleStateEvent` after `idleTimeout`, `ChannelEvent.inputClosed` when
+    /// the client is done talking, and `ChannelShouldQuiesceEvent` when we stop.
+    /// `onRemoved` is called once if the socket file is removed or replaced by someone.
+    package static func start(
+        path: String, options: UnixServerOptions = UnixServerOptions(),
+        group: any EventLoopGroup, logger: Logger,
+        onRemoved: (@Sendable () -> Void)? = nil,
+        handlers: @escaping @Sendable (any Channel) throws -> Void
+    ) async throws -> UnixServer {
+        let socket = try UnixServerSocket(
+            path: path, mode: options.mode, directoryMode: options.directoryMode)
+        let loop = group.next()
+        let connections = try await loop.submit {
+            NIOLoopBound(Connections(), eventLoop: loop)
+        }.get()
+        let channel: any Channel
+        do {
+            channel = try await ServerBootstrap(group: loop)
+                .serverChannelOption(.backlog, value: 128)
+                .childChannelOption(.allowRemoteHalfClosure, value: true)
+                .childChannelInitializer { child in
+                    child.eventLoop.makeCompletedFuture {
+                        try admit(child, to: connections.value, options, logger)
+                        try child.pipeline.syncOperations.addHandler(
+                            IdleStateHandler(allTimeout: options.idleTimeout))
+                        try handlers(child)
+                    }
+                }
+                .withBoundSocket(socket.descriptor).get()
+        } catch {
+            socket.removeFile()
+            throw error
+        }
+        let removalTask = onRemoved.map { removed in
+            loop.scheduleRepeatedTask(
+                initialDelay: options.removalCheck, delay: options.removalCheck
+            ) { task in
+                if !socket.isInPlace {
+                    task.cancel()
+                    removed()
+                }
+            }
+        }
+        return UnixServer(
+            socket: socket, channel: channel, connections: connections,
+            removalTask: removalTask)
+    }
+
+    /// Takes no more connections, lets requests under way finish for `grace`, then cuts.
+    package func stop(grace: TimeAmount = .seconds(5)) async {
+        removalTask?.cancel()
+        // The file goes first: a new daemon may start at once.
+        socket.removeFile()
+        try? await channel.close()
+        let connections = self.connections
+        let loop = channel.eventLoop
+        let drained = loop.flatSubmit {
+            let state = connections.value
+            state.isStopping = true
+            if state.open.isEmpty { return loop.makeSucceededVoidFuture() }
+            let promise = loop.makePromise(of: Void.self)
+            state.whenEmpty = promise
+            // A copy: closing takes from the original.
+            for child in Array(state.open.values) {
+                child.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+            }
+            let cut = loop.scheduleTask(in: grace) {
+                for child in Array(connections.value.open.values) { child.close(promise: nil) }
+            }
+            return promise.futureResult.always { _ in cut.cancel() }
+        }
+        try? await drained.get()
+    }
+
+    private static func admit(
+        _ child: any Channel, to connections: Connections, _ options: UnixServerOptions,
+        _ logger: Logger
+    ) throws {
+        if connections.isStopping { throw Refused.stopping }
+        guard connections.open.count < options.maximumConnections else {
+            logger.warning(
+                "refused a connection: there are too many",
+                metadata: ["limit": "\(options.maximumConnections)"])
+            throw Refused.tooMany
+        }
+        let user = try peerUser(of: child)
+        guard user == 0 || user == geteuid() else {
+            logger.warning("refused a connection: not root", metadata: ["uid": "\(user)"])
+            throw Refused.notAllowed
+        }
+        let key = ObjectIdentifier(child)
+        connections.open[key] = child
+        let bound = NIOLoopBound(connections, eventLoop: child.eventLoop)
+        child.closeFuture.whenComplete { _ in
+            let connections = bound.value
+            connections.open[key] = nil
+            if connections.open.isEmpty {
+                connections.whenEmpty?.succeed()
+                connections.whenEmpty = nil
+            }
+        }
+    }
+
+    private enum Refused: Error {
+        case stopping, tooMany, notAllowed, noCredentials
+    }
+
+    /// `struct ucred` of unix(7): pid, uid, gid.
+    private struct PeerCredentials: Sendable {
+        var pid: Int32 = 0
+        var uid: UInt32 = .max
+        var gid: UInt32 = .max
+    }
+
+    private static func peerUser(of child: any Channel) throws -> UInt32 {
+        guard let options = child as? any SocketOptionProvider else {
+            throw Refused.noCredentials
+        }
+        let future: EventLoopFuture<PeerCredentials> = options.unsafeGetSocketOption(
+            level: .socket, name: NIOBSDSocket.Option(rawValue: SO_PEERCRED))
+        // We are on the channel's loop: the future is complete already.
+        var user: UInt32?
+        future.assumeIsolated().whenSuccess { user = $0.uid }
+        guard let user else { throw Refused.noCredentials }
+        return user
+    }
+}
