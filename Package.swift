@@ -120,6 +120,9 @@ let package = Package(
                 "GatewayRuntime", "Tunnel", "Noise", "AdminAPI", "SliceModel", "LinuxNet",
                 "Addresses", "Timing", logging, nio, nioPosix,
             ]),
+        suite(
+            "SlicectlTests",
+            uses: ["slicectl", "GatewayRuntime", "AdminAPI", logging, nio, nioPosix]),
     ],
     swiftLanguageModes: [.v6]
 )
