@@ -33,6 +33,8 @@ struct GatewayDraft {
     var name: Located<GatewayName>?
     var publicKey: Located<PublicKey>?
     var endpoints: [Located<UnderlayEndpoint>]
+    /// Also true if those given were wrong.
+    var triesEndpoints: Bool
     var keepalive: Nanoseconds?
 }
 
@@ -158,6 +160,7 @@ enum ManifestReader {
                         of: ConfigType<UnderlayEndpoint>.underlayEndpoint.located,
                         atMost: ManifestLimits.endpointsPerGateway),
                     default: []),
+                triesEndpoints: hasItems(object.node["endpoints"]),
                 keepalive: object.optional(
                     "persistentKeepalive",
                     .duration(Nanoseconds.seconds(1)...Nanoseconds.seconds(65535))
@@ -165,6 +168,14 @@ enum ManifestReader {
                             $0.count % 1_000_000_000 == 0
                                 ? nil : "WireGuard counts whole seconds: write such as 25s"
                         }))
+        }
+    }
+
+    private static func hasItems(_ node: ConfigNode?) -> Bool {
+        switch node?.content {
+        case nil: false
+        case .list(let items): !items.isEmpty
+        default: true
         }
     }
 

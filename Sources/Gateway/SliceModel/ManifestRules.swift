@@ -147,7 +147,7 @@ struct ManifestRules {
                     }
                     checkEndpoint(endpoint, draft)
                 }
-                if gateway.value.endpoints.isEmpty {
+                if !gateway.value.triesEndpoints {
                     if let other = withoutEndpoint {
                         log.report(
                             gateway,
@@ -172,7 +172,9 @@ struct ManifestRules {
             log.report(endpoint, "\(socket.address) is no address of a host (\(what))")
             return
         }
-        if let inside = draft.prefixes.first(where: { $0.value.contains(socket.address) }) {
+        if let inside = draft.prefixes.first(where: {
+            $0.value.length > 0 && $0.value.contains(socket.address)
+        }) {
             log.report(
                 endpoint,
                 "\(socket.address) lies inside the slice's own prefix \(inside.value): the tunnel "
