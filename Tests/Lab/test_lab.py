@@ -91,7 +91,8 @@ def test_a_cut_cluster_is_alone(world):
     world.relay.cut("central")
     for version in (4, 6):
         for other in ("west", "east"):
-            assert ping(world.node(other), world.address("central", version=version), 2, patience=1).received == 0
+            target = world.address("central", version=version)
+            assert ping(world.node(other), target, 2, patience=1).received == 0
         assert ping(world.node("west"), world.address("east", version=version), 2).received == 2
     world.relay.heal("central")
     assert ping(world.node("central"), world.address("east"), 2).received == 2
@@ -135,7 +136,8 @@ def test_rate_and_queue_bound_a_flood(world):
     world.relay.set("west>east", "rate 1mbit queue 20kB")
     with capture(world.node("east"), "eth0", "udp") as seen:
         result = udp_echo(world.node("west"), world.node("east"), world.address("east"), 100, 1000)
-        assert seen.count(lambda p: p.destination == world.address("east")) == len(result["received"])
+        requests = seen.count(lambda p: p.destination == world.address("east"))
+        assert requests == len(result["received"])
     link = world.relay.link_stats("west", "east")
     assert link["dropped"]["queue"] > 0
     assert 19 <= len(result["received"]) < 100 and result["damaged"] == 0
@@ -211,7 +213,8 @@ def test_bad_config_lines_are_all_named(tmp_path):
     config.write_text("site a 10.0.0.0/8\nfly\nset * loss 2\n")
     done = run(find_relay(), "--tun", "wan0", "--check", "--config", config, check=False)
     assert done.returncode != 0
-    assert f"{config}: line 2, column 1" in done.stderr and f"{config}: line 3, column 12" in done.stderr
+    assert f"{config}: line 2, column 1" in done.stderr
+    assert f"{config}: line 3, column 12" in done.stderr
 
 
 def test_the_relay_stops_cleanly_and_two_do_not_share_a_socket():
@@ -364,6 +367,7 @@ def test_openvpn_pair():
 
 # --- without root ------------------------------------------------------------------------------
 
+NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 UNPRIVILEGED = textwrap.dedent("""
     import os
     from lab import *
@@ -397,11 +401,10 @@ def run_unprivileged(*before):
 
 @pytest.mark.parametrize("before", [
     ["unshare", "-Urnm"],
-    ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"],
+    NOBODY,
 ], ids=["unshare", "nobody"])
 def test_without_root(before):
-    probe = run("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "unshare", "-Urnm",
-                "test", "-w", "/dev/net/tun", check=False)
+    probe = run(*NOBODY, "unshare", "-Urnm", "test", "-w", "/dev/net/tun", check=False)
     if probe.returncode != 0:
         pytest.skip("user namespaces or /dev/net/tun are not open to ordinary users here")
     before_names = names()
@@ -414,5 +417,5 @@ def test_without_root_or_tun_it_says_so():
     # A private /dev/net without the device, for this command alone.
     done = run_unprivileged(
         "unshare", "--mount", "sh", "-c", "mount -t tmpfs tmpfs /dev/net && exec \"$@\"", "sh",
-        "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+        *NOBODY)
     assert done.returncode == 1 and "/dev/net/tun is missing" in done.stderr

@@ -111,7 +111,8 @@ import WanModel
         site east 10.81.3.0/24
         limit packets 100 bytes 9kB
         seed 42
-        set west>east delay 10ms jitter 1ms tail loss 1% burst 1% 10% 50% duplicate 2% rate 9mbit queue 1MB
+        set west>east delay 10ms jitter 1ms tail loss 1% burst 1% 10% 50%
+        set west>east duplicate 2% rate 9mbit queue 1MB
         at 1.5s set * reorder 5% by 2ms
         in 8s heal west<>east # back
         """

@@ -32,9 +32,11 @@ extension WanModel {
         let linkList = pairs.map { from, to in
             let link = link(from: from, to: to)
             let c = link.conditions
-            let burst = c.burst.map {
-                "{\"enter_ppb\":\($0.enter.partsPerBillion),\"leave_ppb\":\($0.leave.partsPerBillion)"
-                    + ",\"loss_ppb\":\($0.loss.partsPerBillion)}"
+            let burst = c.burst.map { (b: LinkConditions.Burst) in
+                """
+                {"enter_ppb":\(b.enter.partsPerBillion),"leave_ppb":\(b.leave.partsPerBillion),\
+                "loss_ppb":\(b.loss.partsPerBillion)}
+                """
             }
             return """
                 {"from":"\(sites[from].name)","to":"\(sites[to].name)","cut":\(link.isCut),\

@@ -1,11 +1,13 @@
 """Small programs that run inside namespaces: `python3 agents.py ROLE ...`. They talk JSON."""
 
 import argparse
+import ctypes
 import hashlib
 import json
 import random
 import socket
 import struct
+import subprocess
 import sys
 import time
 
@@ -71,8 +73,10 @@ def udp_server(args):
 
 def udp_client(args):
     """Sends numbered datagrams of the given size and reports which came back unchanged."""
-    sent = {n: (struct.pack("!I", n) + random.Random(f"{args.seed}/{n}").randbytes(args.size))[:args.size]
-            for n in range(args.count)}
+    def datagram(n):
+        return struct.pack("!I", n) + random.Random(f"{args.seed}/{n}").randbytes(args.size - 4)
+
+    sent = {n: datagram(n) for n in range(args.count)}
     back, damaged = [], 0
     with socket.socket(family(args.address), socket.SOCK_DGRAM) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
@@ -104,10 +108,49 @@ def udp_client(args):
     print(json.dumps({"sent": args.count, "received": back, "damaged": damaged}))
 
 
+class _Program(ctypes.Structure):
+    """struct sock_fprog of linux/filter.h."""
+
+    _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
+
+
+def capture(args):
+    """Writes what crosses an interface to a pcap file, for where tcpdump cannot run: it insists on
+    setgroups(2), which a user namespace forbids. It still compiles the expression."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as tap:  # nothing yet
+        tap.bind((args.address, 0))
+        kind = tap.getsockname()[3]
+        is_ethernet = kind in (1, 772)  # ARPHRD_ETHER, ARPHRD_LOOPBACK
+        if args.expression:
+            compiled = subprocess.run(
+                ["tcpdump", "-ddd", "-y", "EN10MB" if is_ethernet else "RAW", args.expression],
+                capture_output=True, text=True, check=True).stdout.splitlines()[1:]
+            code = b"".join(struct.pack("=HBBI", *map(int, line.split())) for line in compiled)
+            buffer = ctypes.create_string_buffer(code)
+            program = _Program(len(compiled), ctypes.addressof(buffer))
+            tap.setsockopt(socket.SOL_SOCKET, 26, bytes(program))  # SO_ATTACH_FILTER
+        tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 23)
+        with open(args.output, "wb", buffering=0) as out:
+            link = 1 if is_ethernet else 101
+            out.write(struct.pack("=IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 1 << 18, link))
+            tap.bind((args.address, 3))  # ETH_P_ALL: from here on, and through the filter
+            print("listening on", args.address, flush=True)
+            while True:
+                frame, origin = tap.recvfrom(1 << 18)
+                # A loopback shows everything going out and coming in: once is enough.
+                if kind == 772 and origin[2] == socket.PACKET_OUTGOING:
+                    continue
+                seconds, rest = divmod(time.time_ns(), 10**9)
+                out.write(struct.pack("=IIII", seconds, rest, len(frame), len(frame)) + frame)
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("role", choices=["tcp_server", "tcp_client", "udp_server", "udp_client"])
-    parser.add_argument("address")
+    roles = ["tcp_server", "tcp_client", "udp_server", "udp_client", "capture"]
+    parser.add_argument("role", choices=roles)
+    parser.add_argument("address", help="or, for capture, an interface")
+    parser.add_argument("--output")
+    parser.add_argument("--expression", default="")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--bytes", type=int, default=0)
     parser.add_argument("--count", type=int, default=0)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 NAME = re.compile(r"lab-(\d+)-(\d+)-(\d+)(?:-.*)?")
 NETNS = Path("/run/netns")
+AGENTS = Path(__file__).with_name("agents.py")
 _libc = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count(1)
 
@@ -35,8 +36,8 @@ def run(*command, check=True, timeout=60, input=None, env=None):
     except subprocess.TimeoutExpired as late:
         raise LabError(f"`{' '.join(words)}` did not end in {timeout} s") from late
     if check and done.returncode != 0:
-        raise LabError(
-            f"`{' '.join(words)}` ended with {done.returncode}: {(done.stderr + done.stdout).strip()}")
+        said = (done.stderr + done.stdout).strip()
+        raise LabError(f"`{' '.join(words)}` ended with {done.returncode}: {said}")
     return done
 
 
@@ -74,7 +75,8 @@ class Process:
     def __init__(self, lab, label, command, env=None, cwd=None):
         self.label = label
         self.command = [str(word) for word in command]
-        self.log_path = lab.directory / f"{next(_numbers):03}-{re.sub('[^A-Za-z0-9.-]+', '_', label)}.log"
+        file_name = re.sub("[^A-Za-z0-9.-]+", "_", f"{next(_numbers):03}-{label}.log")
+        self.log_path = lab.directory / file_name
         with open(self.log_path, "wb") as log:
             try:
                 # A session of its own: what it starts is ended with it. If this program is
@@ -188,9 +190,9 @@ class Namespace:
 
     def sysctl(self, **settings):
         """net sysctls; `__` stands for a dot: ipv4__ip_forward=1."""
-        lines = "\n".join(
-            f"echo {value} > /proc/sys/net/{key.replace('__', '/')}" for key, value in settings.items())
-        self.run("sh", "-ec", lines)
+        paths = {key.replace("__", "/"): value for key, value in settings.items()}
+        lines = [f"echo {value} > /proc/sys/net/{path}" for path, value in paths.items()]
+        self.run("sh", "-ec", "\n".join(lines))
 
     def interfaces(self):
         out = run("ip", "-n", self.full_name, "-br", "link").stdout
@@ -198,8 +200,8 @@ class Namespace:
 
     def veth(self, other, mine, theirs, mtu=1500):
         """A pair of interfaces, up, between this namespace and another."""
-        self.ip(f"link add {mine} mtu {mtu} type veth peer name {theirs} mtu {mtu} netns {other.full_name}",
-                f"link set {mine} up")
+        peer = f"peer name {theirs} mtu {mtu} netns {other.full_name}"
+        self.ip(f"link add {mine} mtu {mtu} type veth {peer}", f"link set {mine} up")
         other.ip(f"link set {theirs} up")
 
     def bridge(self, name, *members, mtu=1500):

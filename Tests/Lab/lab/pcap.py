@@ -3,9 +3,11 @@
 import contextlib
 import ipaddress
 import struct
+import sys
 from dataclasses import dataclass
 
-from .core import wait_until
+from .core import AGENTS, wait_until
+from .userns import in_user_namespace
 
 # Link types of https://www.tcpdump.org/linktypes.html and how long their headers are.
 ETHERNET, RAW, COOKED, COOKED2 = 1, 101, 113, 276
@@ -112,12 +114,17 @@ class Capture:
 
     def __init__(self, namespace, interface, expression=""):
         directory = namespace.lab.directory
-        self.path = directory / f"{namespace.name}-{interface}-{len(list(directory.iterdir()))}.pcap"
-        # -Z root: the lab's directory is root's, and a user namespace has no other user.
-        self.process = namespace.start(
-            "tcpdump", "-Z", "root", "--immediate-mode", "-U", "-n", "-s", "0", "-B", "8192",
-            "-i", interface, "-w", self.path, *([expression] if expression else []),
-            label=f"tcpdump-{interface}")
+        number = len(list(directory.iterdir()))
+        self.path = directory / f"{namespace.name}-{interface}-{number}.pcap"
+        if in_user_namespace():
+            command = [sys.executable, AGENTS, "capture", interface, "--output", self.path,
+                       "--expression", expression]
+        else:
+            # -Z root: the lab's directory is root's.
+            command = ["tcpdump", "-Z", "root", "--immediate-mode", "-U", "-n", "-s", "0",
+                       "-B", "8192", "-i", interface, "-w", self.path,
+                       *([expression] if expression else [])]
+        self.process = namespace.start(*command, label=f"capture-{interface}")
         self.process.wait_for("listening on")
 
     def packets(self, wanted=lambda packet: True):

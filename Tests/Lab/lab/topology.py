@@ -136,7 +136,8 @@ class ThreeClusters:
             node.veth(self.wan, "eth0", port, mtu)
             node.address("eth0", self.address(cluster, n) + "/24",
                          self.address(cluster, n, version=6) + "/64")
-            node.ip(f"route add default via {gateways[0]}", f"-6 route add default via {gateways[1]}")
+            node.ip(f"route add default via {gateways[0]}",
+                    f"-6 route add default via {gateways[1]}")
         if count > 1:
             self.wan.bridge(cluster, *ports, mtu=mtu)
         self.wan.address(cluster, gateways[0] + "/24", gateways[1] + "/64")
@@ -154,14 +155,12 @@ class ThreeClusters:
 
     def wait_until_joined(self, seconds=10):
         """Until every node reaches every other, so that neighbour look-ups disturb no count."""
-        for (cluster, n), node in self.nodes.items():
-            for other in self.clusters:
-                for version in (4, 6):
-                    if other != cluster:
-                        target = self.address(other, version=version)
-                        wait_until(
-                            lambda: node.run("ping", "-nqc1", "-W1", target, check=False).returncode == 0,
-                            seconds, f"{node.name} to reach {target}")
+        pairs = [(node, other, version) for (cluster, _), node in self.nodes.items()
+                 for other in self.clusters if other != cluster for version in (4, 6)]
+        for node, other, version in pairs:
+            command = "ping", "-nqc1", "-W1", self.address(other, version=version)
+            wait_until(lambda: node.run(*command, check=False).returncode == 0, seconds,
+                       f"{node.name} to reach {command[-1]}")
 
 
 class DirectPair:

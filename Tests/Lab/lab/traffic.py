@@ -6,11 +6,8 @@ import re
 import statistics
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
-from .core import LabError
-
-AGENTS = Path(__file__).with_name("agents.py")
+from .core import AGENTS, LabError
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,8 @@ def udp_echo(source, destination, address, count=10, size=64, interval=0.0, time
 def iperf3(source, destination, address, *options, seconds=5, streams=1):
     """iperf3 from source to destination; returns its JSON. `options` are passed to the client,
     such as "-u", "-b", "0", "-l", "1200"."""
-    listener = destination.start("iperf3", "-s", "-1", "--forceflush", "-B", address, label="iperf3-server")
+    listener = destination.start(
+        "iperf3", "-s", "-1", "--forceflush", "-B", address, label="iperf3-server")
     try:
         listener.wait_for("Server listening")
         done = source.run("iperf3", "-c", address, "-J", "-t", seconds, "-P", streams, *options,
