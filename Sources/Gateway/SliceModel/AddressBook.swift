@@ -79,24 +79,29 @@ package struct AddressBook: Sendable {
         if before == nil, leases.count >= limit, !forgetLongestAway(but: key) {
             throw .full(limit: limit)
         }
-        var addresses = before?.addresses ?? []
-        for isIPv4 in families where !addresses.contains(where: { $0.isIPv4 == isIPv4 }) {
-            while true {
-                if let address = fresh(isIPv4: isIPv4) {
-                    addresses.append(address)
-                    break
-                }
-                guard forgetLongestAway(but: key) else {
-                    throw .exhausted(
-                        family: isIPv4 ? "IPv4" : "IPv6",
-                        prefixes: prefixes.filter { $0.isIPv4 == isIPv4 })
-                }
+        var addresses: [IPAddress] = []
+        // After each that gives way all families choose again, so that a pair keeps one number.
+        while let isIPv4 = fill(&addresses, besides: before) {
+            guard forgetLongestAway(but: key, holding: isIPv4) else {
+                throw .exhausted(
+                    family: isIPv4 ? "IPv4" : "IPv6",
+                    prefixes: prefixes.filter { $0.isIPv4 == isIPv4 })
             }
         }
         step += 1
         let lease = Lease(key: key, addresses: addresses.sorted(), isAttached: true, step: step)
         insert(lease)
         return lease
+    }
+
+    /// Adds a fresh address of each family that a lease lacks; the family that has none left.
+    private mutating func fill(_ addresses: inout [IPAddress], besides before: Lease?) -> Bool? {
+        addresses = before?.addresses ?? []
+        for isIPv4 in families where !addresses.contains(where: { $0.isIPv4 == isIPv4 }) {
+            guard let address = fresh(isIPv4: isIPv4) else { return isIPv4 }
+            addresses.append(address)
+        }
+        return nil
     }
 
     /// The endpoint leaves; its addresses wait for it.
@@ -189,10 +194,14 @@ package struct AddressBook: Sendable {
         for address in lease.addresses { owners[address] = lease.key }
     }
 
-    private mutating func forgetLongestAway(but key: Key) -> Bool {
+    /// Of those that hold an address of the family, if one is named.
+    private mutating func forgetLongestAway(but key: Key, holding isIPv4: Bool? = nil) -> Bool {
         // A total order, so the one in which a dictionary shows its values does not matter.
-        let away = leases.values.lazy.filter { !$0.isAttached && $0.key != key }
-            .min { ($0.step, $0.key) < ($1.step, $1.key) }
+        let away = leases.values.lazy.filter { lease in
+            !lease.isAttached && lease.key != key
+                && (isIPv4 == nil || lease.addresses.contains { $0.isIPv4 == isIPv4 })
+        }
+        .min { ($0.step, $0.key) < ($1.step, $1.key) }
         guard let away else { return false }
         forget(away.key)
         return true
