@@ -162,6 +162,49 @@ import Testing
         #expect(coalesce(datagrams, udp: true).map(\.packetCount) == [1, 1])
     }
 
+    @Test func bothEncodingsOfZeroInIPv4() {
+        // The identification that makes the second header's checksum 0.
+        var builder = v4
+        builder.dontFragment = false
+        let probe = tcpSegments(builder, 1)[0]
+        let identification = UInt16(Reference.get16(probe, 10))
+        builder.identification = identification - 1
+        var packets = tcpSegments(builder, 2)
+        #expect(Reference.get16(packets[1], 10) == 0)
+        #expect(coalesce(packets).map(\.packetCount) == [2])
+        Reference.put16(&packets[1], 10, 0xffff)
+        #expect(coalesce(packets).map(\.packetCount) == [1, 1])
+    }
+
+    @Test func fragmentsAreNeverMerged() {
+        var builder = v4
+        builder.dontFragment = false
+        let packets = tcpSegments(builder, 3).map { packet in
+            var p = packet
+            p[6] |= 0x20
+            return Reference.fix(p)
+        }
+        #expect(coalesce(packets).map(\.packetCount) == [1, 1, 1])
+        // A later fragment has no ports, and still belongs to the flow.
+        let data = tcpSegments(v4, 2)
+        var later = v4.packet(6, [9, 9, 9, 9])
+        later[7] = 9
+        later = Reference.fix(later + [UInt8](repeating: 0, count: 40))
+        #expect(coalesce([data[0], later, data[1]]).map(\.packetCount) == [1, 1, 1])
+    }
+
+    @Test func wrongDatagramLengthIsKept() {
+        let packets = [[1, 2, 3, 4], [5, 6, 7, 8]].map { (payload: [UInt8]) in
+            var p = v4.udp(1, 2, payload)
+            Reference.put16(&p, 24, 11)
+            Reference.put16(&p, 26, 0)
+            Reference.put16(&p, 26, 0xffff - Reference.sum(Reference.pseudo(p) + p[20...]))
+            return p
+        }
+        let groups = coalesce(packets, udp: true)
+        #expect(groups.map(\.packet) == packets)
+    }
+
     @Test func sendersWithoutIdentifications() {
         // Zero on all, with "don't fragment", merges; a fixed other number does not.
         #expect(coalesce(tcpSegments(v4, 3)).map(\.packetCount) == [3])
