@@ -91,7 +91,7 @@ struct NamespaceTests {
             var fds: [Int32] = []
             defer { for fd in fds { close(fd) } }
             for namespace in [a, b] {
-                let fd = try namespace.socket(AF_INET, Int32(SOCK_STREAM.rawValue))
+                let fd = try namespace.socket(AF_INET, streamSocket)
                 fds.append(fd)
                 var address = sockaddr_in()
                 address.sin_family = sa_family_t(AF_INET)

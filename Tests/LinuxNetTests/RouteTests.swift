@@ -70,7 +70,8 @@ struct RouteTests {
                 Route(
                     to: try prefix("10.8.0.0/16"), via: try address("fd00:1::1"),
                     interfaceIndex: index),
-                Route(to: try prefix("0.0.0.0/0"), via: try address("10.1.0.1"),
+                Route(
+                    to: try prefix("0.0.0.0/0"), via: try address("10.1.0.1"),
                     interfaceIndex: index),
                 Route(to: try prefix("fd00:2::/48"), interfaceIndex: index, mtu: 1300),
                 Route(
@@ -97,9 +98,10 @@ struct RouteTests {
             let seen6 = try ip(a, "-6 route show table all proto 143")
             #expect(seen6.contains("fd00:3::/48 via fd00:1::1 dev v0 metric 7"))
             #expect(seen6.contains("unreachable fd00:5::/48"))
-            #expect(try netlink.routes(interfaceIndex: index).allSatisfy {
-                $0.interfaceIndex == index
-            })
+            #expect(
+                try netlink.routes(interfaceIndex: index).allSatisfy {
+                    $0.interfaceIndex == index
+                })
             for route in wanted {
                 #expect(failure { try netlink.addRoute(route) }?.exists == true, "\(route)")
                 try netlink.replaceRoute(route)

@@ -146,7 +146,8 @@ package final class TunDevice: Sendable {
             result, "attach", object,
             detail: result == -EINVAL
                 ? "a device of that name exists and is of another kind or has other queues" : nil)
-        return String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        return String(
+            decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 
     /// All that were asked for, or without USO on kernels older than 6.2.

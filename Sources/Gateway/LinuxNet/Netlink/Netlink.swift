@@ -22,7 +22,7 @@ package final class Netlink {
     ) throws(LinuxError) {
         let label = namespace.map { "in \($0)" } ?? ""
         func open() throws(LinuxError) -> OpaquePointer {
-            guard let socket = mnl_socket_open2(NETLINK_ROUTE, Int32(SOCK_CLOEXEC.rawValue)) else {
+            guard let socket = mnl_socket_open2(NETLINK_ROUTE, Int32(clinux_sock_cloexec)) else {
                 throw LinuxError("open", "netlink socket", label, errno: errno)
             }
             return socket

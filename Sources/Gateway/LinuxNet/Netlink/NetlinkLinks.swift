@@ -185,7 +185,8 @@ extension Netlink {
 
     private func change(
         _ name: String, _ operation: String, _ context: String = "",
-        flags: (value: UInt32, mask: UInt32) = (0, 0), _ body: (inout NetlinkRequest) -> Void = { _ in }
+        flags: (value: UInt32, mask: UInt32) = (0, 0),
+        _ body: (inout NetlinkRequest) -> Void = { _ in }
     ) throws(LinuxError) {
         try checkName(name, operation)
         // RTM_NEWLINK without NLM_F_CREATE changes an existing interface, found by its name.

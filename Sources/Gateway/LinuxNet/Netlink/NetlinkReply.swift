@@ -16,6 +16,11 @@ package enum NetlinkReply {
     package struct Verdict: Hashable, Sendable {
         package let errno: Int32
         package let text: String?
+
+        package init(errno: Int32, text: String?) {
+            self.errno = errno
+            self.text = text
+        }
     }
 
     /// Messages up to the first whose length does not fit. `isWhole` says whether that was the end.
@@ -44,7 +49,9 @@ package enum NetlinkReply {
         guard let code = reader.i32() else { return nil }
         // The kernel sends negated errnos. Anything else is answered as EIO, never negated blindly.
         let errno: Int32 = (-4095...0).contains(code) ? -code : 5
-        guard message.flags & NLM.ackAttributes != 0 else { return Verdict(errno: errno, text: nil) }
+        guard message.flags & NLM.ackAttributes != 0 else {
+            return Verdict(errno: errno, text: nil)
+        }
         if message.type == NLM.errorMessage {
             // The header of the request, and its payload unless capped, precede the attributes.
             guard let length = reader.peekU32() else { return Verdict(errno: errno, text: nil) }

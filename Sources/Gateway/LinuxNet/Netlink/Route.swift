@@ -88,7 +88,8 @@ package struct Route: Hashable, Sendable {
         guard let family = reader.u8(), let length = reader.u8(), reader.take(2) != nil,
             let shortTable = reader.u8(), let installer = reader.u8(), let scope = reader.u8(),
             let kind = reader.u8(), let flags = reader.u32(), let width = addressBytes(of: family),
-            clones || flags & RTA.cloned == 0, let zero = IPAddress(bytes: [UInt8](repeating: 0, count: width))
+            clones || flags & RTA.cloned == 0,
+            let zero = IPAddress(bytes: [UInt8](repeating: 0, count: width))
         else { return nil }
         self.kind = Kind(rawValue: kind)
         self.scope = Scope(rawValue: scope)

@@ -89,6 +89,15 @@ func system(_ call: () -> Int) -> Int {
     }
 }
 
+/// The same for calls of CLinux, which negate the errno themselves.
+@inline(__always)
+func shim(_ call: () -> Int32) -> Int32 {
+    while true {
+        let result = call()
+        if result != -EINTR { return result }
+    }
+}
+
 @discardableResult
 func check<T: BinaryInteger>(
     _ result: T, _ operation: String, _ object: @autoclosure () -> String,

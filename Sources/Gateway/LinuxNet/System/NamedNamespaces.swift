@@ -65,20 +65,12 @@ extension NetworkNamespace {
 
     /// The names in /run/netns, sorted; litter that is no namespace is left out.
     package static func list() throws(LinuxError) -> [String] {
-        guard let stream = opendir(directory) else {
-            let code = errno
-            if code == ENOENT { return [] }
-            throw LinuxError("list", directory, errno: code)
+        do {
+            return try Directory.names(directory).filter { isName($0) && exists(named: $0) }
+        } catch {
+            if error.errno == ENOENT { return [] }
+            throw error
         }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if isName(name), exists(named: name) { names.append(name) }
-        }
-        return names.sorted()
     }
 
     /// /run/netns as a mount point of its own with shared propagation.

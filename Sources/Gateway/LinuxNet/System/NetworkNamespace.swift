@@ -27,10 +27,12 @@ package final class NetworkNamespace: Sendable {
 
     deinit { close(fd) }
 
+    /// Not /proc/self: that shows the main thread, which may be elsewhere.
+    private static let ownPath = "/proc/thread-self/ns/net"
+
     /// The calling thread's.
     package static func current() throws(LinuxError) -> NetworkNamespace {
-        // /proc/self shows the main thread, which may be elsewhere.
-        try NetworkNamespace(path: "/proc/thread-self/ns/net", label: "of this process")
+        try NetworkNamespace(path: ownPath, label: "of this process")
     }
 
     package convenience init(path: String) throws(LinuxError) {
@@ -71,7 +73,7 @@ package final class NetworkNamespace: Sendable {
         try onFreshThread { () throws(LinuxError) in
             try check(clinux_unshare_network(), "create", "network namespace")
             try bringLoopbackUp()
-            return try current()
+            return try NetworkNamespace(path: ownPath, label: "without a name")
         }
     }
 
@@ -98,7 +100,7 @@ package final class NetworkNamespace: Sendable {
         try perform { () throws(LinuxError) in
             Int32(
                 try check(
-                    system { Int(Glibc.socket(family, type | Int32(SOCK_CLOEXEC.rawValue), number)) },
+                    system { Int(Glibc.socket(family, type | Int32(clinux_sock_cloexec), number)) },
                     "open", "socket", "in namespace \(label)"))
         }
     }

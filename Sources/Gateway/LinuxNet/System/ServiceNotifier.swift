@@ -1,0 +1,67 @@
+import CLinux
+import Glibc
+import Timing
+
+/// Tells systemd how the service is doing (sd_notify(3)). Without systemd it does nothing.
+package struct ServiceNotifier: Sendable {
+    /// A path, or an abstract name that begins with `@`; nil when nobody listens.
+    package let socketPath: String?
+    /// WatchdogSec of the unit: send `watchdog()` at less than half of it.
+    package let watchdog: Nanoseconds?
+
+    package init(socketPath: String?, watchdog: Nanoseconds? = nil) {
+        self.socketPath = socketPath
+        self.watchdog = watchdog
+    }
+
+    /// From NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID, in an environment that the caller reads.
+    package init(environment: (String) -> String?, pid: Int32 = getpid()) {
+        let path = environment("NOTIFY_SOCKET")
+        socketPath = path.flatMap { $0.hasPrefix("/") || $0.hasPrefix("@") ? $0 : nil }
+        let isOurs = environment("WATCHDOG_PID").map { Int32($0) == pid } ?? true
+        watchdog =
+            isOurs
+            ? environment("WATCHDOG_USEC").flatMap { Int64($0) }.flatMap {
+                $0 > 0 && $0 < Int64.max / 1_000 ? .microseconds($0) : nil
+            } : nil
+    }
+
+    package static func fromEnvironment() -> ServiceNotifier {
+        ServiceNotifier(environment: { getenv($0).map { String(cString: $0) } })
+    }
+
+    package func ready(status: String? = nil) throws(LinuxError) {
+        try send(["READY=1"] + (status.map { ["STATUS=\(Self.line($0))"] } ?? []))
+    }
+
+    /// Followed by `ready()`. Type=notify-reload wants to know when it began.
+    package func reloading(now: Instant = MonotonicClock.now()) throws(LinuxError) {
+        try send(["RELOADING=1", "MONOTONIC_USEC=\(now.nanoseconds / 1_000)"])
+    }
+
+    package func stopping() throws(LinuxError) { try send(["STOPPING=1"]) }
+    package func alive() throws(LinuxError) { try send(["WATCHDOG=1"]) }
+
+    /// One line for `systemctl status`.
+    package func status(_ text: String) throws(LinuxError) {
+        try send(["STATUS=\(Self.line(text))"])
+    }
+
+    /// A line break would begin another assignment.
+    private static func line(_ text: String) -> String {
+        String(decoding: text.utf8.map { $0 < 32 ? 32 : $0 }, as: UTF8.self)
+    }
+
+    private func send(_ assignments: [String]) throws(LinuxError) {
+        guard let socketPath else { return }
+        let kind = Int32(clinux_sock_dgram) | Int32(clinux_sock_cloexec)
+        let fd = Int32(
+            try check(system { Int(socket(AF_UNIX, kind, 0)) }, "open", "notification socket"))
+        defer { close(fd) }
+        let text = Array(assignments.joined(separator: "\n").utf8)
+        let result = shim {
+            clinux_notify_send(fd, socketPath, socketPath.utf8.count, text, text.count)
+        }
+        try check(result, "notify", socketPath)
+    }
+}

@@ -1,0 +1,184 @@
+import Glibc
+import LinuxNet
+import Testing
+import Timing
+
+struct FileTests {
+    private func withDirectory(_ body: (String) throws -> Void) throws {
+        let directory = "/tmp/\(uniqueName("linuxnet"))"
+        try Directory.create(directory)
+        defer { _ = try? output(["rm", "-rf", directory]) }
+        try body(directory)
+    }
+
+    private func mode(_ path: String) -> mode_t {
+        var info = stat()
+        return stat(path, &info) == 0 ? info.st_mode & 0o7777 : 0
+    }
+
+    @Test func filesAreReplacedWhole() throws {
+        try withDirectory { directory in
+            let path = "\(directory)/state"
+            try AtomicFile.write(path, text: "one")
+            #expect(try File.read(path) == Array("one".utf8))
+            #expect(mode(path) == 0o644)
+            try AtomicFile.write(path, text: "two", mode: 0o600)
+            #expect(try File.read(path) == Array("two".utf8))
+            #expect(mode(path) == 0o600)
+            let big = [UInt8](repeating: 7, count: 300_000)
+            try AtomicFile.write(path, big)
+            #expect(try File.read(path) == big)
+            #expect(try Directory.names(directory) == ["state"])
+            let tooLarge = failure { _ = try File.read(path, limitBytes: 1_000) }
+            #expect(tooLarge?.errno == EFBIG && tooLarge?.object == path)
+            #expect(
+                failure { try AtomicFile.write("\(directory)/no/x", text: "") }?.errno == ENOENT)
+            #expect(failure { try AtomicFile.write("\(directory)/", text: "") }?.errno == EISDIR)
+        }
+    }
+
+    @Test func leftoversOfKilledWritersAreTakenAway() throws {
+        try withDirectory { directory in
+            for name in [".state.12.1.tmp", ".a.b.3.44.tmp", ".keep.tmp", "state", ".x.y.z.tmp"] {
+                try AtomicFile.write("\(directory)/\(name)", text: "x")
+            }
+            #expect(
+                try AtomicFile.removeLeftovers(in: directory)
+                    == [".a.b.3.44.tmp", ".state.12.1.tmp"])
+            #expect(try Directory.names(directory) == [".keep.tmp", ".x.y.z.tmp", "state"])
+        }
+    }
+
+    @Test(.enabled(if: isRoot, "needs root: it mounts a tiny tmpfs"))
+    func aFullDiskLeavesTheOldFile() throws {
+        try withDirectory { directory in
+            _ = try output(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", directory])
+            defer { _ = try? output(["umount", directory]) }
+            let path = "\(directory)/state"
+            try AtomicFile.write(path, text: "old and good")
+            let full = failure {
+                try AtomicFile.write(path, [UInt8](repeating: 1, count: 1 << 20))
+            }
+            #expect(full?.errno == ENOSPC && full?.object == path)
+            #expect(full?.description.contains("free some space") == true)
+            #expect(try File.read(path) == Array("old and good".utf8))
+            #expect(try Directory.names(directory) == ["state"], "no litter")
+            try AtomicFile.write(path, text: "new")
+            #expect(try File.read(path) == Array("new".utf8))
+        }
+    }
+
+    @Test func secretsMustBePrivate() throws {
+        try withDirectory { directory in
+            let path = "\(directory)/key"
+            try SecretFile.write(path, [1, 2, 3])
+            #expect(mode(path) == 0o600)
+            #expect(try SecretFile.read(path) == [1, 2, 3])
+            for bits: mode_t in [0o644, 0o640, 0o604, 0o602, 0o610] {
+                chmod(path, bits)
+                let refused = failure { _ = try SecretFile.read(path) }
+                #expect(refused?.errno == EACCES)
+                #expect(refused?.description.contains("chmod 600 \(path)") == true)
+            }
+            chmod(path, 0o400)
+            #expect(try SecretFile.read(path) == [1, 2, 3])
+            #expect(failure { _ = try SecretFile.read(directory) }?.errno == EINVAL)
+            #expect(failure { _ = try SecretFile.read("\(directory)/none") }?.errno == ENOENT)
+            if isRoot {
+                chown(path, 12_345, 12_345)
+                let foreign = failure { _ = try SecretFile.read(path) }
+                #expect(foreign?.description.contains("belongs to user 12345") == true)
+            }
+        }
+    }
+
+    @Test func oneHolderAtATime() throws {
+        try withDirectory { directory in
+            let path = "\(directory)/lock"
+            var first: FileLock? = try FileLock(path)
+            let second = failure { _ = try FileLock(path) }
+            #expect(second?.errno == EWOULDBLOCK)
+            #expect(second?.detail == "held by process \(getpid())")
+            #expect(first?.path == path)
+            first = nil
+            _ = try FileLock(path)
+        }
+    }
+
+    @Test func directoriesAreMadeWithTheirParents() throws {
+        try withDirectory { directory in
+            try Directory.create("\(directory)/a/b/c", mode: 0o700)
+            try Directory.create("\(directory)/a/b/c", mode: 0o700)
+            #expect(mode("\(directory)/a/b/c") == 0o700)
+            try AtomicFile.write("\(directory)/f", text: "")
+            #expect(failure { try Directory.create("\(directory)/f") }?.errno == ENOTDIR)
+            #expect(failure { _ = try Directory.names("\(directory)/none") }?.errno == ENOENT)
+        }
+    }
+}
+
+struct ServiceNotifierTests {
+    /// A datagram socket in systemd's place.
+    private func listen(_ name: String) throws -> Int32 {
+        let fd = socket(AF_UNIX, datagramSocket, 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let isAbstract = name.hasPrefix("@")
+        let bytes = isAbstract ? [0] + Array(name.utf8.dropFirst()) : Array(name.utf8) + [0]
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
+        let bound = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(fd, $0, socklen_t(2 + bytes.count))
+            }
+        }
+        try #require(bound == 0)
+        return fd
+    }
+
+    private func receive(_ fd: Int32) -> String {
+        var buffer = [UInt8](repeating: 0, count: 4_096)
+        let count = recv(fd, &buffer, buffer.count, withoutWaiting)
+        return String(decoding: buffer[..<max(0, count)], as: UTF8.self)
+    }
+
+    @Test(arguments: [false, true])
+    func statesReachTheServiceManager(isAbstract: Bool) throws {
+        let name = (isAbstract ? "@" : "/tmp/") + uniqueName("notify")
+        let fd = try listen(name)
+        defer {
+            close(fd)
+            if !isAbstract { unlink(name) }
+        }
+        let notifier = ServiceNotifier(socketPath: name)
+        try notifier.ready(status: "3 slices\nREADY=0")
+        #expect(receive(fd) == "READY=1\nSTATUS=3 slices READY=0")
+        try notifier.reloading(now: .init(nanoseconds: 5_000_999))
+        #expect(receive(fd) == "RELOADING=1\nMONOTONIC_USEC=5000")
+        try notifier.alive()
+        #expect(receive(fd) == "WATCHDOG=1")
+        try notifier.status("well")
+        #expect(receive(fd) == "STATUS=well")
+        try notifier.stopping()
+        #expect(receive(fd) == "STOPPING=1")
+    }
+
+    @Test func theEnvironmentIsRead() throws {
+        func notifier(_ values: [String: String]) -> ServiceNotifier {
+            ServiceNotifier(environment: { values[$0] }, pid: 42)
+        }
+        #expect(notifier([:]).socketPath == nil)
+        try notifier([:]).ready()
+        let full = notifier(["NOTIFY_SOCKET": "@x", "WATCHDOG_USEC": "30000000"])
+        #expect(full.socketPath == "@x" && full.watchdog == .seconds(30))
+        #expect(notifier(["WATCHDOG_USEC": "30", "WATCHDOG_PID": "42"]).watchdog != nil)
+        #expect(notifier(["WATCHDOG_USEC": "30", "WATCHDOG_PID": "43"]).watchdog == nil)
+        for bad in ["", "x", "-1", "0", "99999999999999999999", "9223372036854775807"] {
+            #expect(notifier(["WATCHDOG_USEC": bad]).watchdog == nil)
+        }
+        #expect(notifier(["NOTIFY_SOCKET": "relative"]).socketPath == nil)
+        let gone = failure { try ServiceNotifier(socketPath: "/tmp/nobody-here").ready() }
+        #expect(gone?.errno == ENOENT && gone?.object == "/tmp/nobody-here")
+        let long = "/" + String(repeating: "x", count: 200)
+        #expect(failure { try ServiceNotifier(socketPath: long).ready() }?.errno == ENAMETOOLONG)
+    }
+}
