@@ -203,7 +203,8 @@ private struct ModelBook {
     @Test(arguments: [
         ("{}", "the field `version` is missing"), ("{version: 2, leases: []}", "out of range"),
         (
-            "{version: 1, leases: [{namespace: a, endpoint: b, addresses: [10.80.1.2], attached: yes, step: 1}]}",
+            "{version: 1, leases: [{namespace: a, endpoint: b, addresses: [10.80.1.2], "
+                + "attached: yes, step: 1}]}",
             "write true"
         ),
         (

@@ -54,7 +54,8 @@ import Testing
     @Test func books() {
         let text = """
             {version: 1, leases: [
-            {namespace: a, endpoint: b, addresses: [10.80.1.2, "fd00:80:1::2"], attached: true, step: 4},
+            {namespace: a, endpoint: b, addresses: [10.80.1.2, "fd00:80:1::2"], attached: true,
+            step: 4},
             {namespace: a, endpoint: c, addresses: [10.80.1.3], attached: false, step: 9}]}
             """
         #expect(Array(text.utf8).withUnsafeBytes { AddressBookFuzz.run($0) })

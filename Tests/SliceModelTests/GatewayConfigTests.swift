@@ -59,7 +59,7 @@ import Testing
             let unknown = try #require(found.first { $0.contains("unknown field; known here: ") })
             let fields = try #require(unknown.split(separator: "known here: ").last)
             for field in fields.split(separator: ", ") {
-                // pid stands in a comment only: in a file that outlives processes it is of little use.
+                // pid stands in a comment only: a file outlives processes.
                 #expect(text.contains("\(field):") || field == "pid", "\(field)")
             }
         }
@@ -75,7 +75,8 @@ import Testing
             (
                 "cluster: west", "cluster: west\nlogLevel: inf",
                 [
-                    "g:2:11: logLevel: `inf` is not one of trace, debug, info, notice, warning, error, critical; "
+                    "g:2:11: logLevel: `inf` is not one of trace, debug, info, "
+                        + "notice, warning, error, critical; "
                         + "did you mean `info`?"
                 ]
             ),
@@ -118,7 +119,8 @@ import Testing
             (
                 "netns: b0}", "netns: b0}\n      - {namespace: kafka, name: broker-0, netns: b1}",
                 [
-                    "g:8:9: slices[0].endpoints[1]: the endpoint kafka/broker-0 is used twice, first on line 7"
+                    "g:8:9: slices[0].endpoints[1]: the endpoint kafka/broker-0 is used twice, "
+                        + "first on line 7"
                 ]
             ),
             (

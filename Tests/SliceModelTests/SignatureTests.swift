@@ -22,6 +22,17 @@ import Testing
         }
     }
 
+    /// The sample's signature as Python makes it, with `struct` and the cryptography
+    /// package, from the description of the bytes in ManifestEncoding.
+    @Test func agreesWithAnotherImplementation() throws {
+        let signed = try sign(Sample.manifest, Sample.owner())
+        let signature = try #require(Sample.parsed(signed).signature)
+        #expect(
+            Base64.encode(signature.value)
+                == "S1DDDmkC98eh4+H0KUHWl8JAPOP3PPQ7PhvqRKZuI1Ks"
+                + "90QpPhEZPuXQD35im/vswp67Vkb+kf/f9GnJRhHQDQ==")
+    }
+
     /// The signature covers what is meant, not how it is written.
     @Test func formattingDoesNotMatter() throws {
         let owner = try Sample.owner()
@@ -31,7 +42,8 @@ import Testing
             {"spec":{"namespaces":[{"name":"kafka"},{"clusters":["west","east"],"name":"billing"}],
             "prefixes":["10.80.0.0/16","fd00:80::/48"],"mtu":1380,"port":51820,"isolation":"open",
             "version":3,"clusters":[
-            {"region":"us-west","name":"west","prefixes":["10.80.1.0/24","fd00:80:0:1::/64"],"gateways":
+            {"region":"us-west","name":"west","prefixes":["10.80.1.0/24","fd00:80:0:1::/64"],
+            "gateways":
             [{"publicKey":"\(Sample.keyWest)","endpoints":["192.0.2.1:51820","[2001:db8::1]:51820"],
             "name":"gw-west"}]},
             {"name":"central","region":"eu-central","prefixes":["10.80.2.0/24","fd00:80:0:2::/64"],

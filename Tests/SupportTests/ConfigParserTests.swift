@@ -79,6 +79,13 @@ private func read(_ text: String, limits: ConfigLimits = ConfigLimits()) -> [Str
                 == true)
     }
 
+    /// Wide is not deep: as many values as are allowed are read.
+    @Test func manyValuesAreRead() {
+        let text = "[" + String(repeating: "1,", count: 65_000) + "1]"
+        #expect(read(text) == [])
+        #expect(read((0..<32_000).map { "k\($0): 1\n" }.joined()) == [])
+    }
+
     /// What brings down careless readers: each must end, and with a report.
     @Test(arguments: [
         String(repeating: "[", count: 1 << 19), String(repeating: "{", count: 1 << 19),

@@ -148,7 +148,7 @@ enum ManifestReader {
             for secret in ["privateKey", "presharedKey", "presharedKeys"] {
                 object.refuse(
                     secret,
-                    "a secret has no place in a manifest, which everyone may read: keep it in a file "
+                    "a secret has no place in a manifest, which all may read: keep it in a file "
                         + "on the gateway and name the file in gateway.conf")
             }
             return GatewayDraft(

@@ -82,10 +82,11 @@ struct ManifestRules {
                 checkRange(prefix)
                 if draft.prefixesRead, !slice.contains(where: { $0.contains(prefix.value) }) {
                     let family = slice.filter { $0.isIPv4 == prefix.value.isIPv4 }
+                    let places = family.map(\.description).joined(separator: " or ")
                     let hint =
                         family.isEmpty
                         ? "the slice has no \(prefix.value.isIPv4 ? "IPv4" : "IPv6") prefix"
-                        : "it must lie inside \(family.map(\.description).joined(separator: " or "))"
+                        : "it must lie inside \(places)"
                     log.report(
                         prefix, "\(prefix.value) is outside the slice's prefixes: \(hint)")
                 }

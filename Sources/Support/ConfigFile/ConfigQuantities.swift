@@ -16,7 +16,8 @@ extension ConfigType where Value == Nanoseconds {
             .checked { value in
                 range.contains(value)
                     ? nil
-                    : "is out of range: \(text(range.lowerBound)) to \(text(range.upperBound)) allowed"
+                    : "is out of range: \(text(range.lowerBound)) to "
+                        + "\(text(range.upperBound)) allowed"
             }
     }
 

@@ -16,7 +16,8 @@ extension ConfigType where Value == String {
             if !isQuoted, let other = Ambiguity.reading(of: text) {
                 log.report(
                     node.start, path,
-                    "`\(printable(text))` could be read as \(other): quote it, \"\(printable(text))\""
+                    "`\(printable(text))` could be read as \(other): "
+                        + "quote it, \"\(printable(text))\""
                 )
                 return nil
             }
