@@ -193,8 +193,8 @@ import Timing
             (
                 "gw.central.example.net:51820", "192.0.2.1:51820",
                 [
-                    "m:28:23: spec.clusters[1].gateways[0].endpoints[0]: the endpoint 192.0.2.1:51820 "
-                        + "is used twice, first on line 21"
+                    "m:28:23: spec.clusters[1].gateways[0].endpoints[0]: the endpoint "
+                        + "192.0.2.1:51820 is used twice, first on line 21"
                 ]
             ),
             ("gw.central.example.net:51820", "gw.central.example.net", ["is not an endpoint"]),
