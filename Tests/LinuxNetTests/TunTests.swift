@@ -35,6 +35,21 @@ struct TunTests {
         try netlink.setUp(tun.name, true)
     }
 
+    /// A program that another test is just starting shares the descriptors until it runs: a close
+    /// takes effect then.
+    private func takeOver(
+        _ options: TunDevice.Options, in namespace: NetworkNamespace
+    ) throws -> TunDevice {
+        var tun: TunDevice?
+        var last: LinuxError?
+        _ = eventually {
+            last = failure { tun = try TunDevice(options, in: namespace) }
+            return last?.errno != EBUSY
+        }
+        if let last { throw last }
+        return try #require(tun)
+    }
+
     /// The next packet that is IPv4 (the kernel sends IPv6 router solicitations of its own).
     private func readIPv4(_ fd: Int32, header: Int) -> [UInt8]? {
         var buffer = [UInt8](repeating: 0, count: 70_000)
@@ -85,7 +100,7 @@ struct TunTests {
             first.close()
             first.close()
             #expect(try ip(a, "-o link show slice0").contains("slice0"))
-            let second = try TunDevice(options, in: a)
+            let second = try takeOver(options, in: a)
             #expect(second.index == index)
             #expect(try ip(a, "route").contains("10.9.0.0/24 dev slice0"))
             var frame = [UInt8](repeating: 0, count: 10)
@@ -94,7 +109,7 @@ struct TunTests {
             #expect(readIPv4(second.fd, header: 10) != nil)
             try second.setPersistent(false)
             second.close()
-            #expect(try Netlink(in: a).link(named: "slice0") == nil)
+            #expect(try eventually { try Netlink(in: a).link(named: "slice0") == nil })
         }
     }
 
@@ -129,6 +144,6 @@ struct TunTests {
         options = TunDevice.Options(name: "0123456789abcdef")
         #expect(failure { _ = try TunDevice(options, in: namespace) }?.errno == EINVAL)
         tun.close()
-        #expect(try Netlink(in: namespace).link(named: "many") == nil)
+        #expect(try eventually { try Netlink(in: namespace).link(named: "many") == nil })
     }
 }
