@@ -92,7 +92,10 @@ let package = Package(
         // Executables
         program(
             "slice-gateway",
-            uses: ["GatewayRuntime", "SliceModel", "Telemetry", "ConfigFile", argumentParser, logging]),
+            uses: [
+                "GatewayRuntime", "SliceModel", "LinuxNet", "Telemetry", "ConfigFile", "CLinux",
+                argumentParser, logging,
+            ]),
         program(
             "slicectl",
             uses: [
@@ -112,7 +115,7 @@ let package = Package(
         suite("TunnelTests", uses: ["Tunnel", "Noise", "Packets", "Bytes", "Timing", "Addresses"]),
         suite("SliceModelTests", uses: ["SliceModel", "Noise", "ConfigFile", "Addresses"]),
         suite("SlicePolicyTests", uses: ["SlicePolicy", "SliceModel", "Addresses"]),
-        suite("LinuxNetTests", uses: ["LinuxNet", "Addresses"]),
+        suite("LinuxNetTests", uses: ["LinuxNet", "Addresses", "Timing"]),
         suite("WanModelTests", uses: ["WanModel", "Timing", "Addresses"]),
         suite(
             "GatewayRuntimeTests",

@@ -17,6 +17,9 @@
 #define UDP_GRO 104
 #endif
 
+_Static_assert(clinux_sock_dgram == SOCK_DGRAM, "as in <sys/socket.h>");
+_Static_assert(clinux_sock_cloexec == SOCK_CLOEXEC, "as in <sys/socket.h>");
+
 enum { control_size = 128 };
 
 struct slot {

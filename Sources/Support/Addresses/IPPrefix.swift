@@ -56,11 +56,12 @@ package struct IPPrefix: Hashable, Comparable, Sendable, BitwiseCopyable {
     package func address(at n: UInt64) -> IPAddress? {
         let hostBits = address.bitWidth - length
         guard hostBits >= 64 || n < (UInt64(1) << UInt64(hostBits)) else { return nil }
+        // The host bits are zero, so the sum stays inside the prefix.
         switch address {
         case .v4(let a): return .v4(IPv4Address(a.value + UInt32(n)))
         case .v6(let a):
             let (low, carry) = a.low.addingReportingOverflow(n)
-            return .v6(IPv6Address(high: carry ? a.high + 1 : a.high, low: low))
+            return .v6(IPv6Address(high: carry ? a.high &+ 1 : a.high, low: low))
         }
     }
 

@@ -5,6 +5,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+// The socket types of Glibc are enums of whichever C module includes <sys/socket.h> first, which
+// differs between debug and release builds: so they are given here.
+enum { clinux_sock_dgram = 2, clinux_sock_cloexec = 02000000 };
+
 // An address in host byte order of port, network byte order of bytes. family: 4 or 6.
 struct clinux_address {
     uint8_t family;
