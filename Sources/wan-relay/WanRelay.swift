@@ -1,5 +1,6 @@
 import Addresses
 import ArgumentParser
+import Glibc
 import LinuxNet
 import Timing
 import WanModel
@@ -55,6 +56,9 @@ struct WanRelay: ParsableCommand {
     @Option(help: "A further file of statements, after those of --config.")
     var script: String?
 
+    @Flag(help: "Run before everything else on the machine (SCHED_FIFO), for exact delays.")
+    var realtime = false
+
     @Flag(help: "Read everything, print what `show` would say, and stop.")
     var check = false
 
@@ -82,6 +86,12 @@ struct WanRelay: ParsableCommand {
         try netlink.setMTU(device.name, UInt32(mtu))
         try netlink.setUp(device.name, true)
         let server = try control.map { try ControlServer(path: $0) }
+        if realtime {
+            var parameters = sched_param(sched_priority: 1)
+            guard sched_setscheduler(0, SCHED_FIFO, &parameters) == 0 else {
+                throw LinuxError("schedule", "wan-relay", "in real time", errno: errno)
+            }
+        }
         let model = try plan.model(seed: seed, start: MonotonicClock.now())
         var loop = try RelayLoop(model: model, tun: device, slotSize: mtu, control: server)
         try loop.run(ready: "ready tun=\(device.name) mtu=\(mtu) sites=\(model.sites.count)")

@@ -26,7 +26,8 @@ def find_relay():
 class Relay:
     """A wan-relay in a namespace, and the lines one can say to it while it runs."""
 
-    def __init__(self, namespace, sites, script="", mtu=1500, seed=1, tun="wan0"):
+    def __init__(self, namespace, sites, script="", mtu=1500, seed=1, tun="wan0",
+                 realtime=False):
         directory = namespace.lab.directory
         config = directory / f"{namespace.name}-relay.conf"
         lines = [f"site {name} {' '.join(prefixes)}" for name, prefixes in sites.items()]
@@ -35,7 +36,7 @@ class Relay:
         self.path = directory / f"{namespace.name}.sock"
         self.process = namespace.start(
             find_relay(), "--config", config, "--tun", tun, "--mtu", mtu, "--seed", seed,
-            "--control", self.path, label="wan-relay")
+            "--control", self.path, *["--realtime"] * realtime, label="wan-relay")
         self.process.wait_for("^ready ")
 
     def say(self, line):
@@ -86,10 +87,13 @@ class ThreeClusters:
         central: 10.81.2.2, fd81:2::2             east: 10.81.3.2, fd81:3::2
 
     With `nodes` > 1 there are more of each (west-2 has .3, ...), on a bridge. Endpoints have a
-    namespace of their own with a loopback and nothing else."""
+    namespace of their own with a loopback and nothing else.
+
+    `realtime` keeps delays exact on a busy machine, at the expense of everybody else's time; it
+    needs the machine's root."""
 
     def __init__(self, lab, conditions="delay 10ms", script="", mtu=1500, seed=1, nodes=1,
-                 endpoints=1, clusters=CLUSTERS):
+                 endpoints=1, clusters=CLUSTERS, realtime=False):
         self.lab = lab
         self.clusters = tuple(clusters)
         self.wan = lab.namespace("wan")
@@ -105,7 +109,8 @@ class ThreeClusters:
                 name = self._numbered(f"{cluster}-pod", n)
                 self.endpoints[cluster, n] = lab.namespace(name)
         sites = {cluster: self.prefixes(cluster) for cluster in self.clusters}
-        self.relay = Relay(self.wan, sites, f"set * {conditions}\n{script}", mtu, seed)
+        self.relay = Relay(self.wan, sites, f"set * {conditions}\n{script}", mtu, seed,
+                           realtime=realtime)
         self._steer()
 
     @staticmethod
