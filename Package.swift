@@ -35,7 +35,6 @@ let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
-let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
     name: "slice-gateway",
@@ -48,13 +47,13 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
-        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         // C: system libraries, and shims for what Swift cannot import.
         system("CSodium", pkgConfig: "libsodium", debian: "libsodium-dev"),
         system("CMnl", pkgConfig: "libmnl", debian: "libmnl-dev"),
         system("CNftables", pkgConfig: "libnftables", debian: "libnftables-dev"),
+        system("CYaml", pkgConfig: "yaml-0.1", debian: "libyaml-dev"),
         .target(name: "CLinux", path: "Sources/C/CLinux"),
 
         // Support
@@ -62,7 +61,7 @@ let package = Package(
         room("Timing", in: "Support"),
         room("Addresses", in: "Support", uses: ["Bytes"]),
         room("Telemetry", in: "Support", uses: ["Timing", logging]),
-        room("ConfigFile", in: "Support", uses: ["Addresses", "Timing", yams]),
+        room("ConfigFile", in: "Support", uses: ["Addresses", "Timing", "CYaml"]),
 
         // Gateway, pure
         room("Noise", in: "Gateway", uses: ["Bytes", "Timing", "CSodium"]),

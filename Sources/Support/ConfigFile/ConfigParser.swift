@@ -3,7 +3,7 @@ import CYaml
 /// Text to tree. YAML's tree only: types are the reader's business, so none of YAML 1.1's guesses
 /// (`no` is false, `010` is eight, `1:30` is ninety) can happen here.
 ///
-/// It works on libyaml's events rather than on Yams' composed nodes, for three reasons: an alias
+/// It works on libyaml's events rather than on a composed tree, for three reasons: an alias
 /// is refused before anything is expanded, depth and size are refused before anything is built,
 /// and several duplicate keys are several problems instead of one exception.
 package enum ConfigParser {
