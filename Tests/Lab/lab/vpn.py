@@ -18,7 +18,7 @@ class WireGuardGo:
     given the interface's name) in a namespace, driven by stock `wg`."""
 
     def __init__(self, namespace, addresses=(), port=0, mtu=1420, private=None, name=None,
-                 command=("wireguard-go", "-f")):
+                 command=("wireguard-go", "-f"), log_level="error"):
         self.namespace = namespace
         self.name = name or namespace.lab.interface("wg")
         self.private, self.public = (private, run("wg", "pubkey", input=private).stdout.strip()) \
@@ -27,7 +27,7 @@ class WireGuardGo:
         namespace.lab.sockets.append(self.socket)
         self.process = namespace.start(
             *command, self.name, label=f"{Path(str(command[0])).name}-{self.name}",
-            env={"WG_PROCESS_FOREGROUND": "1", "LOG_LEVEL": "error"})
+            env={"WG_PROCESS_FOREGROUND": "1", "LOG_LEVEL": log_level})
         wait_until(self._is_up, 10, f"{self.name} to be configurable:\n{self.process.tail()}")
         self.set("private-key", self._secret("key", self.private), "listen-port", port)
         namespace.ip(f"link set {self.name} mtu {mtu} up")
