@@ -36,6 +36,7 @@ package enum WireGuardService {
             onRemoved: { endedContinuation.yield("the configuration socket was removed") })
         let watch = Task { await followMTU(of: tun, tunnel) }
         logger.info("\(tun.name) is up and waits for wg at \(socket.path)")
+        ResidentMemory.releaseStartupPages()
         onReady()
 
         let reason = await withTaskGroup(of: String.self) { tasks in
