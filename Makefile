@@ -1,0 +1,88 @@
+# `make demo` and `make test` do everything by themselves on a machine that has Swift 6.3.
+
+PYTHON := /usr/bin/python3
+# Programs for people: the Swift runtime linked in, one file each.
+STATIC := .build-static
+STATIC_FLAGS := -c release --scratch-path $(STATIC) --static-swift-stdlib -Xlinker --gc-sections
+PROGRAMS := slice-gateway slicectl wan-relay
+PREFIX ?= /usr/local
+# Only what is missing is installed; as root, or through sudo.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+
+BUILD_PACKAGES := libsodium-dev libmnl-dev libnftables-dev libyaml-dev pkg-config python3
+RUN_PACKAGES := iproute2 iputils-ping nftables procps etcd-server etcd-client
+TEST_PACKAGES := $(RUN_PACKAGES) python3-pytest python3-cryptography wireguard-go \
+	wireguard-tools openvpn openssl iperf3 tcpdump socat ethtool util-linux libcap2-bin systemd gcc
+
+.PHONY: help deps deps-build deps-run deps-test build programs demo test bench fuzz fmt lint \
+	install uninstall clean
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+deps: deps-build deps-run deps-test  ## Install the Debian packages that building and testing need
+
+# $(call ensure,PACKAGES): installs those of them that are not there.
+define ensure
+	@missing=$$(for p in $(1); do \
+	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	    echo "installing" $$missing; \
+	    $(SUDO) apt-get update -q >/dev/null && \
+	    DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -q \
+	        --no-install-recommends $$missing >/dev/null; \
+	fi
+endef
+
+deps-build:
+	$(call ensure,$(BUILD_PACKAGES))
+
+deps-run:
+	$(call ensure,$(RUN_PACKAGES))
+
+deps-test:
+	$(call ensure,$(TEST_PACKAGES))
+
+build: deps-build  ## Build the programs into .build-static/release
+	@for p in $(PROGRAMS); do swift build $(STATIC_FLAGS) --product $$p || exit 1; done
+	@ln -sf slice-gateway $(STATIC)/release/slice-gateway-wireguard
+
+demo: deps-run build  ## Three clusters, one slice, a real distributed system on it, watched live
+	@BIN=$(CURDIR)/$(STATIC)/release; SLICE_GATEWAY_BIN=$$BIN/slice-gateway \
+	    SLICECTL_BIN=$$BIN/slicectl WAN_RELAY=$$BIN/wan-relay \
+	    PYTHONPATH=Tests/Lab $(PYTHON) Tests/Lab/demo $(DEMO_FLAGS)
+
+test: deps  ## Build once, run every suite
+	@Tests/run.sh
+
+bench: deps build  ## Measure against wireguard-go and openvpn, write Docs/Benchmarks.md
+	@BIN=$(CURDIR)/$(STATIC)/release; SLICE_GATEWAY_BIN=$$BIN/slice-gateway \
+	    PYTHONPATH=Tests/Lab $(PYTHON) Tests/Bench/bench.py $(BENCH_FLAGS)
+
+fuzz: deps-build  ## Fuzz every parser for a while (SECONDS_EACH=60)
+	@Tests/Fuzz/run.sh $(or $(SECONDS_EACH),60)
+
+fmt:  ## Format the Swift sources
+	@swift format --in-place --recursive --configuration .swift-format Sources Tests Package.swift
+
+lint:
+	@$(PYTHON) Tests/Tidy/tidy.py
+
+install: build  ## Install programs, example configuration and unit under PREFIX (/usr/local)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)/etc/slice-gateway \
+	    $(DESTDIR)/etc/systemd/system
+	install -s -m 0755 $(STATIC)/release/slice-gateway $(STATIC)/release/slicectl \
+	    $(DESTDIR)$(PREFIX)/bin/
+	ln -sf slice-gateway $(DESTDIR)$(PREFIX)/bin/slice-gateway-wireguard
+	[ -e $(DESTDIR)/etc/slice-gateway/gateway.conf ] || \
+	    install -m 0644 gateway.conf $(DESTDIR)/etc/slice-gateway/gateway.conf
+	sed 's|/usr/local|$(PREFIX)|g' Systemd/slice-gateway.service \
+	    > $(DESTDIR)/etc/systemd/system/slice-gateway.service
+
+uninstall:  ## Remove what install put there, but not the configuration
+	rm -f $(DESTDIR)$(PREFIX)/bin/slice-gateway $(DESTDIR)$(PREFIX)/bin/slicectl \
+	    $(DESTDIR)$(PREFIX)/bin/slice-gateway-wireguard \
+	    $(DESTDIR)/etc/systemd/system/slice-gateway.service
+
+clean:
+	rm -rf .build .build-*

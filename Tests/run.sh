@@ -1,0 +1,51 @@
+#!/bin/bash
+# Builds once and runs every suite; the last line counts them. `run.sh NAME...` runs only those.
+set -u
+cd "$(dirname "$0")/.."
+python=/usr/bin/python3
+bin=$PWD/.build/release
+export SLICE_GATEWAY_BIN=$bin/slice-gateway SLICECTL_BIN=$bin/slicectl WAN_RELAY=$bin/wan-relay
+export PYTHONPATH=$PWD/Tests/Lab PYTHONDONTWRITEBYTECODE=1
+passed=() failed=()
+
+suite() {  # NAME COMMAND...
+    local name=$1 start=$SECONDS
+    shift
+    if [ ${#wanted[@]} -gt 0 ] && [[ ! " ${wanted[*]} " == *" $name "* ]]; then return; fi
+    printf '\n== %s\n' "$name"
+    if "$@"; then passed+=("$name"); else failed+=("$name"); fi
+    printf '== %s: %s s\n' "$name" $((SECONDS - start))
+}
+
+quiet() {  # prints the output only of what fails
+    local log
+    log=$(mktemp)
+    "$@" >"$log" 2>&1
+    local code=$?
+    if [ $code -ne 0 ]; then tail -n 400 "$log"; else tail -n 1 "$log"; fi
+    rm -f "$log"
+    return $code
+}
+
+wanted=("$@")
+if [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " =~ \ (build|swift|lab|interop|scenarios)\  ]]; then
+    printf '== build\n'
+    start=$SECONDS
+    quiet swift build -c release --build-tests || exit 1
+    ln -sf slice-gateway "$bin/slice-gateway-wireguard"
+    printf '== build: %s s\n' $((SECONDS - start))
+fi
+
+suite tidy $python Tests/Tidy/tidy.py
+suite reference $python Tests/NoiseTests/reference/wireguard_reference.py check
+suite systemd Tests/Systemd/check.sh
+suite swift quiet swift test -c release --skip-build
+suite lab $python -m pytest -q Tests/Lab
+suite interop $python -m pytest -q Tests/Interop
+suite scenarios $python -m pytest -q Tests/Scenarios
+
+printf '\n%s passed, %s failed\n' ${#passed[@]} ${#failed[@]}
+if [ ${#failed[@]} -gt 0 ]; then
+    printf 'failed: %s\n' "${failed[*]}"
+    exit 1
+fi
