@@ -121,6 +121,38 @@ int clinux_batch_send(int fd, clinux_batch *batch, int from, int to) {
     return n < 0 ? -errno : n;
 }
 
+int clinux_batch_send_apart(int fd, clinux_batch *batch, int i, int *error) {
+    struct msghdr one = batch->messages[i].msg_hdr;
+    struct iovec rest = batch->slots[i].iov, piece = rest;
+    size_t size = rest.iov_len;
+    // UDP_SEGMENT, where there is one, is put first.
+    struct cmsghdr *c = CMSG_FIRSTHDR(&one);
+    if (c && c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_SEGMENT) {
+        uint16_t segment;
+        memcpy(&segment, CMSG_DATA(c), sizeof segment);
+        if (segment) size = segment;
+        size_t used = CMSG_SPACE(sizeof segment);
+        one.msg_controllen -= used;
+        one.msg_control = one.msg_controllen ? (char *)one.msg_control + used : NULL;
+    }
+    one.msg_iov = &piece;
+    int refused = 0;
+    while (rest.iov_len > 0) {
+        piece.iov_base = rest.iov_base;
+        piece.iov_len = rest.iov_len < size ? rest.iov_len : size;
+        ssize_t n;
+        do n = sendmsg(fd, &one, 0);
+        while (n < 0 && errno == EINTR);
+        if (n < 0) {
+            *error = errno;
+            refused++;
+        }
+        rest.iov_base = (char *)rest.iov_base + piece.iov_len;
+        rest.iov_len -= piece.iov_len;
+    }
+    return refused;
+}
+
 void clinux_batch_provide(clinux_batch *batch, int i, void *buffer, size_t capacity) {
     batch->slots[i].iov.iov_base = buffer;
     batch->slots[i].iov.iov_len = capacity;

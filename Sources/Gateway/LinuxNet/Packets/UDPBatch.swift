@@ -87,8 +87,10 @@ package struct UDPSendBatch: ~Copyable {
         count += 1
     }
 
-    /// Sends everything put. A message that the kernel refuses is skipped and counted; the rest
-    /// go on. Returns how many were refused, and the last errno among them.
+    /// Sends everything put, waiting for room in the socket's buffer. What the kernel will not
+    /// cut (the path's MTU is smaller than a message: EMSGSIZE, EINVAL; the device cannot
+    /// compute checksums: EIO) goes message by message. A message that it refuses is skipped
+    /// and counted; the rest go on. Returns how many were refused, and the last errno.
     package mutating func send(_ descriptor: Int32) -> (refused: Int, errno: Int32) {
         var from: Int32 = 0
         var refused = 0
@@ -97,6 +99,9 @@ package struct UDPSendBatch: ~Copyable {
             let sent = clinux_batch_send(descriptor, batch, from, Int32(count))
             if sent > 0 {
                 from += sent
+            } else if sent == -EMSGSIZE || sent == -EINVAL || sent == -EIO {
+                refused += Int(clinux_batch_send_apart(descriptor, batch, from, &lastError))
+                from += 1
             } else if sent != -EINTR {
                 refused += 1
                 lastError = -sent
