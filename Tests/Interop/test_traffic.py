@@ -7,7 +7,8 @@ import pytest
 
 from ends import MTU, Pair, psk
 from lab import Lab
-from traffic import (Tap, bound_udp, content, echo, exchange, make_socket, many_flows, transfer)
+from traffic import (Tap, bound_udp, content, echo, exchange, exchange_patiently, make_socket,
+                     many_flows, transfer)
 
 KINDS = [("ours", "theirs"), ("theirs", "ours"), ("ours", "ours")]
 UDP_ROOM = {4: MTU - 28, 6: MTU - 48}
@@ -95,7 +96,7 @@ def test_many_flows_at_once(joined):
         start, version = n % 2, 4 + n // 2 % 2 * 2
         there = joined.inner(1 - start, version)
         spaces = joined.spaces(start)
-        jobs.append(lambda s=spaces, t=there, n=n, v=version: exchange(
+        jobs.append(lambda s=spaces, t=there, n=n, v=version: exchange_patiently(
             *s, t, range(n, UDP_ROOM[v], 41), seed=n))
     many_flows(jobs)
 

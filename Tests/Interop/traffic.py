@@ -71,13 +71,11 @@ def bound_udp(namespace, address, timeout=10):
 # --- datagrams ---------------------------------------------------------------------------------
 
 
-def exchange(source, destination, address, sizes, seed="0", tamper=None, from_address=None):
+def exchange(source, destination, address, sizes, seed="0", tamper=None):
     """A UDP datagram of each size goes to `address` and its like comes back, both compared byte
     for byte. `tamper` is what a test of this test does to a datagram before it is sent."""
     with bound_udp(destination, address) as server, \
             make_socket(source, family(address), socket.SOCK_DGRAM) as client:
-        if from_address:
-            client.bind((from_address, 0))
         client.connect(server.getsockname()[:2])
         for size in sizes:
             sent = content(seed, size)
@@ -89,6 +87,47 @@ def exchange(source, destination, address, sizes, seed="0", tamper=None, from_ad
             server.sendto(back, peer)
             if client.recv(BLOCK) != back:
                 raise Damaged(f"the answer of {size} bytes came back different")
+
+
+def exchange_patiently(source, destination, address, sizes, seed="0", timeout=20):
+    """The same where datagrams may be lost, because queues are full or a session is between two
+    lives: what is not answered is sent again."""
+    with bound_udp(destination, address, timeout=0.1) as server, \
+            make_socket(source, family(address), socket.SOCK_DGRAM, timeout=0.1) as client:
+        client.connect(server.getsockname()[:2])
+        done = threading.Event()
+        expected = {content(seed, size) for size in sizes}
+        strangers = []
+
+        def answer():
+            while not done.is_set():
+                with contextlib.suppress(TimeoutError):
+                    data, peer = server.recvfrom(BLOCK)
+                    if data not in expected:
+                        strangers.append(data)
+                    with contextlib.suppress(OSError):
+                        server.sendto(data, peer)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        try:
+            deadline = time.monotonic() + timeout
+            for size in sizes:
+                sent, came = content(seed, size), None
+                while came != sent:
+                    if came is not None and came not in expected:
+                        raise Damaged(f"{len(came)} bytes came back that nobody sent")
+                    if time.monotonic() > deadline:
+                        raise LabError(f"no answer to {size} bytes in {timeout} s")
+                    with contextlib.suppress(ConnectionRefusedError, OSError):
+                        client.send(sent)
+                    with contextlib.suppress(TimeoutError, ConnectionRefusedError):
+                        came = client.recv(BLOCK)
+        finally:
+            done.set()
+            thread.join()
+        if strangers:
+            raise Damaged(f"{len(strangers)} datagrams arrived that nobody sent")
 
 
 def internet_checksum(data):
