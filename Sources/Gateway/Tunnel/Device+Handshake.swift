@@ -220,6 +220,8 @@ extension Device {
             // so that data already on its way under it is still read.
             peer.previous = peer.next
             peer.next = nil
+            // Nobody waits for its confirmation any more.
+            peer.previous?.pointee.confirmed.store(true, ordering: .relaxed)
             retire(&peer.current)
         } else {
             peer.previous = peer.current

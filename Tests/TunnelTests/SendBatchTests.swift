@@ -1,0 +1,93 @@
+import Addresses
+import Testing
+import Tunnel
+
+/// What a UDP_SEGMENT send may carry: equal sizes, a shorter last one, one destination.
+@Suite struct SendBatchTests {
+    private final class Fixture {
+        let path = UnsafeMutablePointer<PeerPath>.allocate(capacity: 2)
+        let near = IPEndpoint(.v4(IPv4Address(1)), port: 1)
+        let far = IPEndpoint(.v4(IPv4Address(2)), port: 1)
+
+        init() {
+            path.initialize(to: PeerPath(number: 0))
+            (path + 1).initialize(to: PeerPath(number: 1))
+        }
+        deinit {
+            path.deinitialize(count: 2)
+            path.deallocate()
+        }
+    }
+
+    private struct Put {
+        var count: Int
+        var peer = 0
+        var far = false
+        var tos: UInt8 = 0
+    }
+
+    /// Sizes put in order, and the groups they must form.
+    private static let table: [(String, [Put], [[Int]])] = [
+        ("equal sizes", [Put(count: 100), Put(count: 100), Put(count: 100)], [[100, 100, 100]]),
+        ("a shorter one ends a group", [Put(count: 100), Put(count: 60), Put(count: 100)],
+            [[100, 60], [100]]),
+        ("a longer one begins a group", [Put(count: 60), Put(count: 100)], [[60], [100]]),
+        ("another peer", [Put(count: 60), Put(count: 60, peer: 1)], [[60], [60]]),
+        ("another place", [Put(count: 60), Put(count: 60, far: true)], [[60], [60]]),
+        ("another ECN mark", [Put(count: 60), Put(count: 60, tos: 2)], [[60], [60]]),
+        ("at most 64 messages", Array(repeating: Put(count: 40), count: 65),
+            [Array(repeating: 40, count: 64), [40]]),
+        ("at most 65,487 bytes", Array(repeating: Put(count: 1452), count: 46),
+            [Array(repeating: 1452, count: 45), [1452]]),
+    ]
+
+    @Test(arguments: table.indices) func groups(_ row: Int) throws {
+        let (name, puts, expected) = Self.table[row]
+        let fixture = Fixture()
+        var batch = SendBatch(capacity: 262_144, groups: 64)
+        var end = batch.slab
+        for put in puts {
+            let place = try #require(
+                batch.place(
+                    put.count, for: fixture.path + put.peer,
+                    to: put.far ? fixture.far : fixture.near, tos: put.tos), "\(name)")
+            #expect(place == end, "\(name): messages lie back to back")
+            end = place + put.count
+        }
+        var groups: [[Int]] = []
+        for i in 0..<batch.groupCount {
+            let group = batch.groups[i]
+            var sizes: [Int] = []
+            var left = group.count
+            while left > 0 {
+                sizes.append(min(left, group.segmentSize))
+                left -= group.segmentSize
+            }
+            #expect(sizes.count == Int(group.segments), "\(name)")
+            groups.append(sizes)
+        }
+        #expect(groups == expected, "\(name)")
+    }
+
+    @Test func fullIsSaidAndResetMakesRoom() {
+        let fixture = Fixture()
+        var batch = SendBatch(capacity: 250, groups: 2)
+        #expect(batch.place(100, for: fixture.path, to: fixture.near, tos: 0) != nil)
+        #expect(batch.place(100, for: fixture.path, to: fixture.near, tos: 0) != nil)
+        #expect(batch.place(100, for: fixture.path, to: fixture.near, tos: 0) == nil)
+        #expect(batch.place(20, for: fixture.path, to: fixture.near, tos: 0) != nil)
+        #expect(batch.place(20, for: fixture.path + 1, to: fixture.near, tos: 0) != nil)
+        #expect(batch.place(1, for: fixture.path, to: fixture.near, tos: 0) == nil)
+        batch.reset()
+        #expect(batch.isEmpty)
+        #expect(batch.place(250, for: fixture.path, to: fixture.near, tos: 0) != nil)
+    }
+
+    @Test func paddingStopsAtTheMTU() {
+        let table = [
+            (0, 0), (1, 16), (16, 16), (17, 32), (1419, 1420), (1420, 1420), (1408, 1408),
+            (1421, 1424), (9000, 9008),
+        ]
+        for (count, padded) in table { #expect(Padding.length(count, mtu: 1420) == padded) }
+    }
+}
