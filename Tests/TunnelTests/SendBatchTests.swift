@@ -47,10 +47,10 @@ import Tunnel
         var batch = SendBatch(capacity: 262_144, groups: 64)
         var end = batch.slab
         for put in puts {
-            let place = try #require(
-                batch.place(
-                    put.count, for: fixture.path + put.peer,
-                    to: put.far ? fixture.far : fixture.near, tos: put.tos), "\(name)")
+            let found = batch.place(
+                put.count, for: fixture.path + put.peer,
+                to: put.far ? fixture.far : fixture.near, tos: put.tos)
+            let place = try #require(found, "\(name)")
             #expect(place == end, "\(name): messages lie back to back")
             end = place + put.count
         }
@@ -72,15 +72,15 @@ import Tunnel
     @Test func fullIsSaidAndResetMakesRoom() {
         let fixture = Fixture()
         var batch = SendBatch(capacity: 250, groups: 2)
-        #expect(batch.place(100, for: fixture.path, to: fixture.near, tos: 0) != nil)
-        #expect(batch.place(100, for: fixture.path, to: fixture.near, tos: 0) != nil)
-        #expect(batch.place(100, for: fixture.path, to: fixture.near, tos: 0) == nil)
-        #expect(batch.place(20, for: fixture.path, to: fixture.near, tos: 0) != nil)
-        #expect(batch.place(20, for: fixture.path + 1, to: fixture.near, tos: 0) != nil)
-        #expect(batch.place(1, for: fixture.path, to: fixture.near, tos: 0) == nil)
+        func fits(_ count: Int, peer: Int = 0) -> Bool {
+            batch.place(count, for: fixture.path + peer, to: fixture.near, tos: 0) != nil
+        }
+        #expect([fits(100), fits(100), fits(100), fits(20)] == [true, true, false, true])
+        #expect([fits(20, peer: 1), fits(1)] == [true, false])
         batch.reset()
-        #expect(batch.isEmpty)
-        #expect(batch.place(250, for: fixture.path, to: fixture.near, tos: 0) != nil)
+        let isEmpty = batch.isEmpty
+        #expect(isEmpty)
+        #expect(fits(250))
     }
 
     @Test func paddingStopsAtTheMTU() {

@@ -22,13 +22,20 @@ package struct Inbound: ~Copyable {
 
     private let forwarding: UnsafeMutablePointer<Forwarding>
     package var coalescer: Coalescer
-    package let drops = PacketDrops()
+    package let drops: PacketDrops
+    /// Keeps the memory of `drops`.
+    private let counters: DropCounters
     package let events: UnsafeMutablePointer<PacketEvent>
     package private(set) var eventCount = 0
 
     /// `forwarding` must outlive this.
-    package init(forwarding: UnsafeMutablePointer<Forwarding>, capacity: Int = 1024) {
+    package init(
+        forwarding: UnsafeMutablePointer<Forwarding>, counters: DropCounters = DropCounters(),
+        capacity: Int = 1024
+    ) {
         self.forwarding = forwarding
+        self.counters = counters
+        drops = counters.drops
         coalescer = Coalescer(capacity: capacity)
         events = .allocate(capacity: Self.maxEvents)
     }

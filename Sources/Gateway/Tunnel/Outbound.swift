@@ -26,7 +26,9 @@ package struct Outbound: ~Copyable {
 
     private let forwarding: UnsafeMutablePointer<Forwarding>
     package var batch: SendBatch
-    package let drops = PacketDrops()
+    package let drops: PacketDrops
+    /// Keeps the memory of `drops`.
+    private let counters: DropCounters
 
     private var segmenter: Segmenter?
     private var current = UnsafeMutableRawBufferPointer(start: nil, count: 0)
@@ -43,10 +45,12 @@ package struct Outbound: ~Copyable {
 
     /// `forwarding` must outlive this.
     package init(
-        forwarding: UnsafeMutablePointer<Forwarding>, batchBytes: Int = 262_144,
-        batchGroups: Int = 64
+        forwarding: UnsafeMutablePointer<Forwarding>, counters: DropCounters = DropCounters(),
+        batchBytes: Int = 262_144, batchGroups: Int = 64
     ) {
         self.forwarding = forwarding
+        self.counters = counters
+        drops = counters.drops
         batch = SendBatch(capacity: batchBytes, groups: batchGroups)
         staging = .allocate(byteCount: Self.stagingBytes, alignment: 64)
         staged = .allocate(capacity: Self.stagingPackets)

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Why a packet did not go on. Every drop is counted under one of these.
 package enum PacketDrop: Int, CaseIterable, Sendable {
     // From the TUN to the underlay
@@ -11,19 +13,37 @@ package enum PacketDrop: Int, CaseIterable, Sendable {
     package var name: String { "\(self)" }
 }
 
-/// Drops by reason, written by one thread. Readers see recent values, which is all that
-/// counters promise.
-package struct PacketDrops: ~Copyable {
-    private let counts: UnsafeMutablePointer<UInt64>
+/// Drops by reason of one packet thread, for everybody to read. It owns the memory.
+package final class DropCounters: Sendable {
+    /// For the packet thread: valid as long as this object.
+    package let drops: PacketDrops
 
     package init() {
-        counts = .allocate(capacity: PacketDrop.allCases.count)
-        counts.initialize(repeating: 0, count: PacketDrop.allCases.count)
+        let counts = UnsafeMutablePointer<Atomic<UInt64>>.allocate(
+            capacity: PacketDrop.allCases.count)
+        for i in 0..<PacketDrop.allCases.count { (counts + i).initialize(to: Atomic(0)) }
+        drops = PacketDrops(counts: counts)
     }
 
-    deinit { counts.deallocate() }
+    deinit {
+        drops.counts.deinitialize(count: PacketDrop.allCases.count)
+        drops.counts.deallocate()
+    }
 
-    package func add(_ drop: PacketDrop, _ n: Int = 1) { counts[drop.rawValue] &+= UInt64(n) }
+    package subscript(_ drop: PacketDrop) -> UInt64 { drops[drop] }
+}
 
-    package subscript(_ drop: PacketDrop) -> UInt64 { counts[drop.rawValue] }
+/// The counters as their only writer sees them: no reference to count.
+package struct PacketDrops: BitwiseCopyable, @unchecked Sendable {
+    fileprivate let counts: UnsafeMutablePointer<Atomic<UInt64>>
+
+    package func add(_ drop: PacketDrop, _ n: Int = 1) {
+        // One writer: no need for a locked addition.
+        let old = counts[drop.rawValue].load(ordering: .relaxed)
+        counts[drop.rawValue].store(old &+ UInt64(truncatingIfNeeded: n), ordering: .relaxed)
+    }
+
+    package subscript(_ drop: PacketDrop) -> UInt64 {
+        counts[drop.rawValue].load(ordering: .relaxed)
+    }
 }

@@ -61,18 +61,18 @@ struct OutboundThread: ~Copyable {
     private static let readBytes = 65_536 + 64
 
     private let shared: TunnelShared
+    private let tun: Int32
     private var outbound: Outbound
     private var sender: UDPSendBatch
     private let buffer: UnsafeMutableRawPointer
-    private let counters: DropCounters
 
     init(
         _ shared: TunnelShared, forwarding: UnsafeMutablePointer<Forwarding>,
         counters: DropCounters
     ) {
         self.shared = shared
-        self.counters = counters
-        outbound = Outbound(forwarding: forwarding)
+        tun = shared.tun.fd
+        outbound = Outbound(forwarding: forwarding, counters: counters)
         sender = UDPSendBatch(capacity: outbound.batch.groupCapacity)
         buffer = .allocate(byteCount: Self.readBytes, alignment: 4096)
     }
@@ -82,10 +82,9 @@ struct OutboundThread: ~Copyable {
     mutating func run() {
         while !shared.stopping.load(ordering: .relaxed) {
             shared.quiescence.enter(.outbound)
-            let reads = round(now: MonotonicClock.now())
-            if reads > 0 { continue }
+            if !round(now: MonotonicClock.now()) { continue }
             shared.quiescence.leave(.outbound)
-            if !wait(shared.tun.fd, shared.wakeOutbound) { break }
+            if !wait(tun, shared.wakeOutbound) { break }
         }
         shared.quiescence.leave(.outbound)
         if !shared.stopping.load(ordering: .relaxed) {
@@ -94,12 +93,16 @@ struct OutboundThread: ~Copyable {
         }
     }
 
-    /// How many packets were read.
-    private mutating func round(now: Instant) -> Int {
+    /// Whether the queue was read to its end.
+    private mutating func round(now: Instant) -> Bool {
         var reads = 0
+        var drained = false
         while reads < Self.readsPerRound {
-            let count = read(shared.tun.fd, buffer, Self.readBytes)
-            if count <= 0 { break }
+            let count = read(tun, buffer, Self.readBytes)
+            if count <= 0 {
+                drained = true
+                break
+            }
             reads += 1
             outbound.begin(UnsafeMutableRawBufferPointer(start: buffer, count: count))
             advance(now)
@@ -109,8 +112,7 @@ struct OutboundThread: ~Copyable {
         }
         send()
         if outbound.hasNews { handOver() }
-        counters.publish(outbound.drops)
-        return reads
+        return drained
     }
 
     private mutating func advance(_ now: Instant) {
@@ -160,17 +162,17 @@ struct InboundThread: ~Copyable {
     private static let slots = 16
 
     private let shared: TunnelShared
+    private let tun: Int32
     private var inbound: Inbound
     private let receiver: UDPReceiveBatch
-    private let counters: DropCounters
 
     init(
         _ shared: TunnelShared, forwarding: UnsafeMutablePointer<Forwarding>,
         counters: DropCounters
     ) {
         self.shared = shared
-        self.counters = counters
-        inbound = Inbound(forwarding: forwarding)
+        tun = shared.tun.fd
+        inbound = Inbound(forwarding: forwarding, counters: counters)
         receiver = UDPReceiveBatch(capacity: Self.slots)
     }
 
@@ -179,13 +181,14 @@ struct InboundThread: ~Copyable {
             shared.quiescence.enter(.inbound)
             let descriptor = shared.socketDescriptor.load(ordering: .acquiring)
             let count = receiver.receive(descriptor)
-            if count > 0 {
-                round(count, now: MonotonicClock.now())
-                continue
-            }
+            if count > 0 { round(count, now: MonotonicClock.now()) }
+            // Slots left over mean that the socket was empty: waiting comes next, not asking.
+            if count == Self.slots { continue }
             shared.quiescence.leave(.inbound)
             // Errors of earlier sends (ICMP) are reported once by receive and are over.
-            if count == -Int(EAGAIN) { _ = wait(descriptor, shared.wakeInbound) }
+            if count >= 0 || count == -Int(EAGAIN) {
+                _ = wait(descriptor, shared.wakeInbound)
+            }
         }
         shared.quiescence.leave(.inbound)
     }
@@ -201,7 +204,6 @@ struct InboundThread: ~Copyable {
         write()
         for i in 0..<inbound.eventCount { _ = shared.mailbox.post(inbound.events[i]) }
         inbound.resetEvents()
-        counters.publish(inbound.drops)
     }
 
     private mutating func take(_ received: UDPReceived, _ now: Instant) {
@@ -231,31 +233,12 @@ struct InboundThread: ~Copyable {
         for i in 0..<inbound.coalescer.groupCount {
             let group = inbound.coalescer.group(i)
             let written = group.withMemoryRebound(to: iovec.self) {
-                writev(shared.tun.fd, $0.baseAddress, Int32($0.count))
+                writev(tun, $0.baseAddress, Int32($0.count))
             }
             if written < 0 {
                 inbound.drops.add(.writeFailed, inbound.coalescer.packetCount(ofGroup: i))
             }
         }
         inbound.coalescer.reset()
-    }
-}
-
-/// Drops by reason where other threads can read them.
-final class DropCounters: Sendable {
-    private let counts: [Counter] = PacketDrop.allCases.map { _ in Counter() }
-
-    private final class Counter: Sendable {
-        let value = Atomic<UInt64>(0)
-    }
-
-    func publish(_ drops: borrowing PacketDrops) {
-        for drop in PacketDrop.allCases where drops[drop] != 0 {
-            counts[drop.rawValue].value.store(drops[drop], ordering: .relaxed)
-        }
-    }
-
-    subscript(_ drop: PacketDrop) -> UInt64 {
-        counts[drop.rawValue].value.load(ordering: .relaxed)
     }
 }

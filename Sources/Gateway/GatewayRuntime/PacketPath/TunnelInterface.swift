@@ -86,7 +86,10 @@ package final class TunnelInterface: Sendable {
     }
 
     package func drops() async throws -> Drops {
-        let refusals = try await perform { thread, _ in thread.device.refusals }
+        drops(try await perform { thread, _ in thread.device.refusals })
+    }
+
+    private func drops(_ refusals: [UInt64]) -> Drops {
         var drops = Drops()
         for drop in PacketDrop.allCases {
             drops.packets[drop] = outboundDrops[drop] + inboundDrops[drop]
@@ -98,6 +101,43 @@ package final class TunnelInterface: Sendable {
     }
 
     package struct Stopped: Error {}
+    /// The control thread is busy or stuck: what was asked may still happen.
+    package struct NoAnswer: Error {}
+
+    /// As `apply`, for callers that have a thread to wait on.
+    package func waitToApply(_ change: DeviceChange) throws {
+        try wait { thread, now in try thread.apply(change, now: now) }
+    }
+
+    package func waitForStatus() throws -> (device: DeviceStatus, drops: Drops) {
+        let (status, refusals) = try wait { thread, _ in
+            (thread.device.status(), thread.device.refusals)
+        }
+        return (status, drops(refusals))
+    }
+
+    /// Whether the control thread is alive, for a watchdog.
+    package func waitForAnswer() throws { try wait { _, _ in } }
+
+    private func wait<T: Sendable>(
+        _ body: @escaping @Sendable (ControlThread, Now) throws -> T
+    ) throws -> T {
+        let answered = try EventFD()
+        let box = WaitBox<T>()
+        let posted = shared.mailbox.post { thread, now in
+            let result = Result { try body(thread, now) }
+            box.slot.withLock { $0 = result }
+            answered.signal()
+        }
+        guard posted else { throw Stopped() }
+        var waiting = pollfd(fd: answered.fd, events: Int16(POLLIN), revents: 0)
+        guard poll(&waiting, 1, Self.answerMilliseconds) > 0,
+            let result = box.slot.withLock({ $0 })
+        else { throw NoAnswer() }
+        return try result.get()
+    }
+
+    private static let answerMilliseconds: Int32 = 5000
 
     private func perform<T: Sendable>(
         _ body: @escaping @Sendable (ControlThread, Now) throws -> T
@@ -109,6 +149,11 @@ package final class TunnelInterface: Sendable {
             if !posted { continuation.resume(throwing: Stopped()) }
         }
     }
+}
+
+/// Where an answer waits for whoever asked.
+private final class WaitBox<T: Sendable>: Sendable {
+    let slot = Mutex<Result<T, any Error>?>(nil)
 }
 
 /// Carries a value to the one thread that will own it.
