@@ -41,7 +41,7 @@ def run(*command, check=True, timeout=60, input=None, env=None):
     return done
 
 
-def wait_until(predicate, seconds, what):
+def wait_until(predicate, seconds, what, longest_pause=0.1):
     """Asks until the answer is true and returns it; never waits longer than it must."""
     deadline = time.monotonic() + seconds
     pause = 0.002
@@ -52,7 +52,7 @@ def wait_until(predicate, seconds, what):
         if time.monotonic() >= deadline:
             raise LabError(f"waited {seconds} s in vain: {what}")
         time.sleep(pause)
-        pause = min(pause * 1.5, 0.1)
+        pause = min(pause * 1.5, longest_pause)
 
 
 def start_time(pid):
@@ -99,7 +99,7 @@ class Process:
     def output(self):
         return self.log_path.read_text(errors="replace")
 
-    def wait_for(self, text, seconds=10):
+    def wait_for(self, text, seconds=10, longest_pause=0.1):
         """Waits until the output holds a regular expression and returns the match."""
         pattern = re.compile(text, re.MULTILINE)
 
@@ -112,7 +112,8 @@ class Process:
                     f"`{text}`:\n{self.tail()}")
             return match
 
-        return wait_until(found, seconds, f"{self.label} to say `{text}`; it said:\n{self.tail()}")
+        return wait_until(found, seconds, f"{self.label} to say `{text}`; it said:\n{self.tail()}",
+                          longest_pause)
 
     def wait(self, seconds=30):
         """Waits for the end and returns the exit status (negative: the signal)."""

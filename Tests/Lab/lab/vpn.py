@@ -1,5 +1,6 @@
 """Independent tunnels to test and measure against: Debian's wireguard-go and openvpn."""
 
+import time
 from pathlib import Path
 
 from .core import run, wait_until
@@ -28,7 +29,8 @@ class WireGuardGo:
         self.process = namespace.start(
             *command, self.name, label=f"{Path(str(command[0])).name}-{self.name}",
             env={"WG_PROCESS_FOREGROUND": "1", "LOG_LEVEL": log_level})
-        wait_until(self._is_up, 10, f"{self.name} to be configurable:\n{self.process.tail()}")
+        wait_until(self._is_up, 10, f"{self.name} to be configurable:\n{self.process.tail()}",
+                   longest_pause=0.005)
         self.set("private-key", self._secret("key", self.private), "listen-port", port)
         namespace.ip(f"link set {self.name} mtu {mtu} up")
         namespace.address(self.name, *addresses)
@@ -79,25 +81,27 @@ class OpenVPNPair:
     """Two openvpn processes that trust each other's self-signed certificate: UDP, AES-256-GCM.
     Tunnel addresses 10.83.0.1 (server) and 10.83.0.2 (client)."""
 
-    def __init__(self, server, client, server_address, port=1194, mtu=1500, options=()):
+    def __init__(self, server, client, server_address, port=1194, mtu=1500, options=(),
+                 log_pause=0.1):
         self.addresses = "10.83.0.1", "10.83.0.2"
         directory = server.lab.directory
         prints = [self._certificate(directory, name) for name in ("ovpn-server", "ovpn-client")]
         common = ["openvpn", "--dev", "tun0", "--dev-type", "tun", "--proto", "udp", "--port", port,
                   "--data-ciphers", "AES-256-GCM", "--auth", "none", "--tun-mtu", mtu,
                   "--disable-dco", "--verb", "3", *options]
+        self.started = time.monotonic()  # the certificates are made once, before
         self.server = server.start(
             *common, "--tls-server", "--dh", "none", "--local", server_address,
             "--ifconfig", *self.addresses,
             *self._identity(directory, "ovpn-server", prints[1]), label="openvpn-server")
         # The server says nothing more before a client comes.
-        self.server.wait_for("UDPv. link remote|UDPv. link local")
+        self.server.wait_for("UDPv. link remote|UDPv. link local", longest_pause=log_pause)
         self.client = client.start(
             *common, "--tls-client", "--nobind", "--remote", server_address,
             "--ifconfig", *reversed(self.addresses),
             *self._identity(directory, "ovpn-client", prints[0]), label="openvpn-client")
         for process in (self.server, self.client):
-            process.wait_for("Initialization Sequence Completed", 20)
+            process.wait_for("Initialization Sequence Completed", 20, log_pause)
 
     @staticmethod
     def _certificate(directory, name):

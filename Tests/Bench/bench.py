@@ -1,0 +1,152 @@
+#!/usr/bin/python3
+"""Measures the tunnel against wireguard-go, openvpn and no tunnel, on this machine, in one run.
+
+Every round has all contenders, one after another in an order of its own, so that a machine that
+gets slower or faster meanwhile does so for all. Ratios are taken within a round.
+"""
+
+import argparse
+import json
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "Lab"))
+
+import report
+from contenders import KINDS, REPOSITORY, find_gateway, versions
+from figures import CONTENDERS, FIGURES, GROUPS, NOTHING, OURS, Results
+from lab import Lab, LabError, enter_user_namespace, run
+from machine import Watch, describe
+from measure import FULL, QUICK, Session
+
+# In this order: memory is idle before anything else, and at its peak after all of it.
+STEPS = {"start": "start", "memory_idle": "memory", "rtt": "rtt", "tcp": "tcp", "busy": "busy",
+         "udp1200": "udp1200", "udp64": "udp64", "memory_peak": "memory"}
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, help="how often all is measured (5; quick: 1)")
+    parser.add_argument("--quick", action="store_true", help="short measurements, no report")
+    parser.add_argument("--only", action="append", default=[], metavar="WORD[,WORD]",
+                        help=f"measurements ({', '.join(GROUPS)}) or contenders "
+                        f"({', '.join(name.replace(' ', '-') for name in CONTENDERS)})")
+    parser.add_argument("--json", metavar="FILE", help="write every number measured")
+    parser.add_argument("--report", metavar="DIR", type=Path,
+                        help="write Benchmarks.md and its charts there (Docs, if all is measured)")
+    parser.add_argument("--seed", type=int, default=1, help="of the order of contenders")
+    options = parser.parse_args()
+    options.rounds = options.rounds or (1 if options.quick else 5)
+    words = [word for many in options.only for word in many.split(",") if word]
+    names = {name.replace(" ", "-"): name for name in CONTENDERS}
+    unknown = [word for word in words if word not in GROUPS and word not in names]
+    if unknown:
+        parser.error(f"--only does not know {', '.join(unknown)}")
+    options.groups = [word for word in words if word in GROUPS] or GROUPS
+    options.contenders = [names[word] for word in words if word in names] or list(CONTENDERS)
+    if "rtt" in options.groups or "busy" in options.groups:
+        # Round trips are told without the wire's own.
+        if NOTHING not in options.contenders:
+            options.contenders.append(NOTHING)
+    if options.report is None and not options.quick and not words:
+        options.report = REPOSITORY / "Docs"
+    return options
+
+
+def build_udpbench(directory):
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        raise LabError("no C compiler for udpbench.c (Debian package gcc)")
+    program = Path(directory) / "udpbench"
+    source = Path(__file__).with_name("udpbench.c")
+    run(compiler, "-std=gnu11", "-O2", "-Wall", "-pthread", "-o", program, source)
+    return program
+
+
+def steps(options, name):
+    wanted = set(options.groups)
+    if name == NOTHING and "busy" in wanted:
+        wanted.add("rtt")
+    return [step for step, group in STEPS.items() if group in wanted]
+
+
+def measure(name, options, udpbench, results, details, started):
+    """One contender in one round. What cannot be measured is told and left out."""
+    plan = QUICK if options.quick else FULL
+    number = len(results.rounds)
+    width = max(map(len, CONTENDERS))
+    print(f"[{time.monotonic() - started:4.0f} s] round {number}/{options.rounds}  "
+          f"{name:{width}}", end="", flush=True)
+    figures = {figure.key: figure for figure in FIGURES}
+
+    def say(key, value):
+        figure = figures[key]
+        print(f"  {key} {figure.show(value)}", end="", flush=True)
+
+    def fail(what, error):
+        first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        results.failures.append((number, name, f"{what}: {first}"))
+        print(f"\n    {what} could not be measured: {error}", flush=True)
+
+    session = None
+    try:
+        with Lab() as lab:
+            session = Session(KINDS[name](lab, udpbench), udpbench, plan, say)
+            for step in steps(options, name):
+                try:
+                    getattr(session, step)()
+                except (LabError, OSError, ValueError, KeyError) as error:
+                    fail(step, error)
+    except (LabError, OSError) as error:
+        fail("set-up", error)
+    print(flush=True)
+    if session is not None:
+        results.add(name, session.values)
+        details.append({"round": number, "contender": name, "values": session.values,
+                        "details": session.details})
+
+
+def main():
+    options = arguments()
+    enter_user_namespace()
+    started = time.monotonic()
+    order = random.Random(options.seed)
+    results, details, watch = Results(), [], Watch()
+    try:
+        if OURS in options.contenders:
+            print(f"measures {find_gateway()}", flush=True)
+        with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+            udpbench = build_udpbench(directory)
+            for _ in range(options.rounds):
+                results.new_round()
+                names = list(options.contenders)
+                order.shuffle(names)
+                for name in names:
+                    watch.look()
+                    measure(name, options, udpbench, results, details, started)
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted: nothing is left behind, nothing was written", file=sys.stderr)
+        return 130
+    facts = {
+        "machine": describe(), "versions": versions(), "complaints": watch.complaints(),
+        "rounds": options.rounds, "seed": options.seed, "quick": options.quick,
+        "seconds": time.monotonic() - started, "date": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
+    print("\n" + report.text(results, facts))
+    if options.json:
+        Path(options.json).write_text(json.dumps(
+            {"facts": facts, "failures": results.missing(), "rounds": details}, indent=1) + "\n")
+    if options.report:
+        print(f"\nwritten: {report.write(options.report, results, facts)}")
+    return 1 if results.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""The contenders, each set up the same way: two namespaces, one veth, MTU 1500 outside and 1420
+inside, one peer, IPv4."""
+
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+from figures import NOTHING, OPENVPN, OURS, WIREGUARD_GO
+from lab import DirectPair, LabError, OpenVPNPair, WireGuardGo, run
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+OUTER_MTU, INNER_MTU = 1500, 1420
+
+
+def find_gateway():
+    """$SLICE_GATEWAY_BIN, or what the build made."""
+    if "SLICE_GATEWAY_BIN" in os.environ:
+        return Path(os.environ["SLICE_GATEWAY_BIN"])
+    for folder in (".build-static", ".build"):
+        path = REPOSITORY / folder / "release" / "slice-gateway"
+        if path.exists():
+            return path
+    raise LabError("no slice-gateway: `make build`, or name it in $SLICE_GATEWAY_BIN")
+
+
+class Contender:
+    """A tunnel that is up and has answered once. `address` is the far end's, inside the tunnel."""
+
+    def __init__(self, lab, udpbench):
+        self.lab = lab
+        self.pair = DirectPair(lab, mtu=OUTER_MTU)
+        self.left, self.right = self.pair.nodes
+        started = self.start()
+        run(udpbench, "first", self.left.path, self.right.path, self.address, 10)
+        self.start_seconds = time.monotonic() - started
+        self.pids = [process.pid for process in self.processes]
+
+
+class NoTunnel(Contender):
+    processes = ()
+
+    def start(self):
+        self.address = self.pair.address(1)
+        return time.monotonic()
+
+
+class WireGuard(Contender):
+    command = ("wireguard-go", "-f")
+
+    def start(self):
+        started = time.monotonic()
+        ends = [WireGuardGo(node, [f"10.83.0.{n + 1}/24"], mtu=INNER_MTU, command=self.command)
+                for n, node in enumerate(self.pair.nodes)]
+        for n, end in enumerate(ends):
+            other = ends[1 - n]
+            end.add_peer(other.public, [f"10.83.0.{2 - n}/32"],
+                         endpoint=f"{self.pair.address(1 - n)}:{other.port}")
+        self.processes = [end.process for end in ends]
+        self.address = "10.83.0.2"
+        return started
+
+
+class Ours(WireGuard):
+    def start(self):
+        self.command = (find_gateway(), "wireguard", "-f")
+        return super().start()
+
+
+class OpenVPN(Contender):
+    def start(self):
+        tunnel = OpenVPNPair(
+            self.right, self.left, self.pair.address(1), mtu=INNER_MTU, log_pause=0.005)
+        self.processes = [tunnel.client, tunnel.server]
+        self.address = tunnel.addresses[0]
+        return tunnel.started
+
+
+KINDS = {OURS: Ours, WIREGUARD_GO: WireGuard, OPENVPN: OpenVPN, NOTHING: NoTunnel}
+
+
+def versions():
+    """What each contender says that it is."""
+    def first_line(*command):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return "?"
+        return ((done.stdout + done.stderr).strip().splitlines() or ["?"])[0].strip()
+
+    def package(name):
+        done = run("dpkg-query", "-W", "-f", "${Version}", name, check=False)
+        return done.stdout.strip() or "?"
+
+    ssl = re.search(r"OpenSSL [\d.]+\w*", run("openvpn", "--version", check=False).stdout)
+    return {
+        OURS: first_line(str(find_gateway()), "--version"),
+        WIREGUARD_GO: package("wireguard-go"),
+        OPENVPN: package("openvpn") + (f" with {ssl[0]}" if ssl else ""),
+        "iperf3": package("iperf3"),
+    }

@@ -1,0 +1,121 @@
+"""What is measured, and what the numbers of several rounds say together."""
+
+import statistics
+from dataclasses import dataclass
+
+OURS, WIREGUARD_GO, OPENVPN, NOTHING = "slice-gateway", "wireguard-go", "openvpn", "no tunnel"
+PEERS = WIREGUARD_GO, OPENVPN
+CONTENDERS = OURS, *PEERS, NOTHING
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row of the report. `scale` turns the measured number (SI units) into `unit`."""
+
+    key: str
+    title: str
+    unit: str
+    scale: float
+    more_is_better: bool
+    group: str  # the measurement that yields it: a word for --only
+
+    def show(self, value):
+        if value is None:
+            return "-"
+        value *= self.scale
+        digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+        return f"{value:,.{digits}f}"
+
+
+FIGURES = [
+    Figure("tcp1", "TCP, 1 stream", "Gbit/s", 1e-9, True, "tcp"),
+    Figure("tcp4", "TCP, 4 streams", "Gbit/s", 1e-9, True, "tcp"),
+    Figure("pps64", "UDP of 64 bytes without loss", "kpps", 1e-3, True, "udp64"),
+    Figure("pps1200", "UDP of 1,200 bytes without loss", "kpps", 1e-3, True, "udp1200"),
+    Figure("flood64", "UDP of 64 bytes received in a flood", "kpps", 1e-3, True, "udp64"),
+    Figure("rtt50", "Added round-trip time, median", "µs", 1e6, False, "rtt"),
+    Figure("rtt99", "Added round-trip time, 99th percentile", "µs", 1e6, False, "rtt"),
+    Figure("busy50", "The same beside a TCP stream, median", "µs", 1e6, False, "busy"),
+    Figure("busy99", "The same beside a TCP stream, 99th percentile", "µs", 1e6, False, "busy"),
+    Figure("cpu", "CPU time of both ends per GB of TCP", "s", 1, False, "tcp"),
+    Figure("idle", "Resident memory of one end, idle", "MiB", 2**-20, False, "memory"),
+    Figure("peak", "Resident memory of one end, peak", "MiB", 2**-20, False, "memory"),
+    Figure("start", "Start of both ends to the first answer", "ms", 1e3, False, "start"),
+]
+GROUPS = list(dict.fromkeys(figure.group for figure in FIGURES))
+# What of the above is a time from which the wire's own is taken away.
+ADDED = {"rtt50": "rtt50", "rtt99": "rtt50", "busy50": "rtt50", "busy99": "rtt50"}
+
+
+@dataclass(frozen=True)
+class Spread:
+    median: float
+    least: float
+    most: float
+    count: int
+
+    @staticmethod
+    def of(values):
+        values = [value for value in values if value is not None]
+        if not values:
+            return None
+        return Spread(statistics.median(values), min(values), max(values), len(values))
+
+
+class Results:
+    """rounds[n][contender][key]: a number, or None where it could not be measured."""
+
+    def __init__(self):
+        self.rounds = []
+        self.failures = []
+
+    def new_round(self):
+        self.rounds.append({})
+
+    def add(self, contender, values):
+        self.rounds[-1][contender] = values
+
+    def value(self, figures_of_round, contender, key):
+        """The added time for round trips, else what was measured."""
+        value = figures_of_round.get(contender, {}).get(key)
+        if value is None or key not in ADDED:
+            return value
+        if contender == NOTHING:
+            return None
+        wire = figures_of_round.get(NOTHING, {}).get(ADDED[key])
+        return None if wire is None else value - wire
+
+    def spread(self, contender, key):
+        return Spread.of([self.value(one, contender, key) for one in self.rounds])
+
+    def raw(self, contender, key):
+        """Without anything taken away."""
+        return Spread.of([one.get(contender, {}).get(key) for one in self.rounds])
+
+    def advantage(self, figure, peer):
+        """How many times better ours is: per round, so that a machine that drifts moves both."""
+        ratios = []
+        for one in self.rounds:
+            ours, theirs = (self.value(one, name, figure.key) for name in (OURS, peer))
+            if ours is None or theirs is None or ours <= 0 or theirs <= 0:
+                continue
+            ratios.append(ours / theirs if figure.more_is_better else theirs / ours)
+        return Spread.of(ratios)
+
+    def measured(self):
+        return [figure for figure in FIGURES
+                if any(self.spread(name, figure.key) for name in CONTENDERS)]
+
+    def behind(self):
+        """Figures in which ours is not ahead of a peer: (figure, peer, advantage)."""
+        found = []
+        for figure in FIGURES:
+            for peer in PEERS:
+                advantage = self.advantage(figure, peer)
+                if advantage is not None and advantage.median <= 1:
+                    found.append((figure, peer, advantage))
+        return found
+
+    def missing(self):
+        """What should have been measured in some round and was not."""
+        return [f"round {n}, {name}: {what}" for n, name, what in self.failures]

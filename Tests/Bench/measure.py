@@ -1,0 +1,181 @@
+"""The measurements of one contender in one round."""
+
+import json
+import math
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import LabError, iperf3, run
+
+ALLOWED_LOSS = 0.001
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long each measurement takes."""
+
+    tcp_seconds: float
+    trial_seconds: float
+    steps: int
+    flood_seconds: float
+    rounds: int
+    pong_seconds: float
+
+
+FULL = Plan(tcp_seconds=3, trial_seconds=0.4, steps=6, flood_seconds=1, rounds=20_100,
+            pong_seconds=5)
+QUICK = Plan(tcp_seconds=1, trial_seconds=0.2, steps=5, flood_seconds=0.5, rounds=5_100,
+             pong_seconds=1)
+
+
+class Session:
+    """Measures one contender that is up."""
+
+    def __init__(self, contender, udpbench, plan, say):
+        self.contender = contender
+        self.udpbench = udpbench
+        self.plan = plan
+        self.say = say
+        self.values = {}
+        self.details = {}
+
+    def probe(self, role, *words, timeout=60):
+        one = self.contender
+        done = run(self.udpbench, role, one.left.path, one.right.path, one.address, *words,
+                   timeout=timeout)
+        return json.loads(done.stdout)
+
+    def note(self, key, value):
+        self.values[key] = value
+        self.say(key, value)
+
+    # One function for each word of --only.
+
+    def start(self):
+        if self.contender.pids:
+            self.note("start", self.contender.start_seconds)
+
+    def memory_idle(self):
+        if self.contender.pids:
+            self.note("idle", self._memory("VmRSS"))
+
+    def memory_peak(self):
+        """The most that either end had, with all that came before and a flood at the end."""
+        if self.contender.pids:
+            self.probe("flow", 64, 0, self.plan.flood_seconds)
+            self.note("peak", self._memory("VmHWM"))
+
+    def tcp(self):
+        before = self._cpu_seconds()
+        for key, streams in (("tcp1", 1), ("tcp4", 4)):
+            received = self._transfer(streams)
+            self.note(key, received["bits_per_second"])
+            if key == "tcp1" and self.contender.pids:
+                used = self._cpu_seconds() - before
+                self.note("cpu", used / (received["bytes"] / 1e9))
+
+    def udp64(self):
+        self._datagrams(64, "pps64", "flood64")
+
+    def udp1200(self):
+        self._datagrams(1200, "pps1200", None)
+
+    def rtt(self):
+        answer = self.probe("pong", 64, self.plan.rounds, self.plan.pong_seconds)
+        self.details["rtt"] = answer
+        self.note("rtt50", answer["p50"])
+        self.note("rtt99", answer["p99"])
+
+    def busy(self):
+        """Beside a TCP stream in the same direction."""
+        outcome = []
+
+        def transfer():
+            try:
+                outcome.append(self._transfer(1, self.plan.pong_seconds * 0.6 + 1))
+            except LabError as error:
+                outcome.append(error)
+
+        bulk = threading.Thread(target=transfer)
+        bulk.start()
+        try:
+            time.sleep(0.7)  # past its start-up
+            answer = self.probe("pong", 64, self.plan.rounds, self.plan.pong_seconds * 0.6)
+        finally:
+            bulk.join()
+        if isinstance(outcome[0], LabError):
+            raise outcome[0]
+        self.details["busy"] = {**answer, "bits_per_second": outcome[0]["bits_per_second"]}
+        self.note("busy50", answer["p50"])
+        self.note("busy99", answer["p99"])
+
+    # Parts
+
+    def _transfer(self, streams, seconds=None):
+        one = self.contender
+        result = iperf3(one.left, one.right, one.address, streams=streams,
+                        seconds=math.ceil(seconds or self.plan.tcp_seconds))
+        return result["end"]["sum_received"]
+
+    def _datagrams(self, size, key, flood_key):
+        flood = self.probe("flow", size, 0, self.plan.flood_seconds)
+        received = flood["received"] / flood["seconds"]
+        self.details[f"flood{size}"] = flood
+        if flood_key:
+            self.note(flood_key, received)
+        if flood["received"] >= flood["sent"] * (1 - ALLOWED_LOSS):
+            self.note(key, received)  # the sender is slower than the path
+            return
+        self.note(key, self._loss_free(size, received, flood["sent"] / flood["seconds"]))
+
+    def _loss_free(self, size, received, offered):
+        """The highest rate without loss, by bisection of its logarithm. One of two trials must
+        pass: the loss that another process causes on a shared core is not the path's."""
+        best, tried = 0.0, []
+
+        def passes(rate):
+            nonlocal best
+            for _ in range(2):
+                trial = self.probe("flow", size, f"{rate:.0f}", self.plan.trial_seconds)
+                tried.append({"rate": rate, **trial})
+                own_fault = trial["overflowed"]  # the receiver's socket: not the tunnel's loss
+                if trial["sent"] - trial["received"] - own_fault <= trial["sent"] * ALLOWED_LOSS:
+                    best = max(best, trial["received"] / trial["seconds"])
+                    return True
+            return False
+
+        high = max(min(offered, received * 2), 2000)
+        low = max(received / 10, 1000)
+        while not passes(low):
+            high, low = low, low / 4
+            if low < 100:
+                raise LabError(f"loses packets of {size} bytes even at {low:.0f} a second")
+        for _ in range(self.plan.steps):
+            middle = math.sqrt(low * high)
+            if passes(middle):
+                low = middle
+            else:
+                high = middle
+        self.details[f"trials{size}"] = tried
+        return best
+
+    def _cpu_seconds(self):
+        """User and system time of all threads, those that have ended too (proc(5))."""
+        total = 0
+        for pid in self.contender.pids:
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            total += int(fields[11]) + int(fields[12])
+        return total / TICKS
+
+    def _memory(self, field):
+        """Of the end that has more."""
+        most = 0
+        for pid in self.contender.pids:
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                if line.startswith(field + ":"):
+                    most = max(most, int(line.split()[1]) * 1024)
+        return most

@@ -1,0 +1,155 @@
+"""The results as text for a terminal, and as Docs/Benchmarks.md with its charts."""
+
+import chart
+from figures import CONTENDERS, NOTHING, OURS, PEERS
+from measure import ALLOWED_LOSS, FULL, QUICK
+
+CHARTS = {
+    "throughput": ("More is better", ["tcp1", "tcp4", "pps64", "pps1200", "flood64"]),
+    "cost": ("Less is better",
+             ["rtt50", "rtt99", "busy50", "busy99", "cpu", "idle", "peak", "start"]),
+}
+
+
+def cell(results, figure, name):
+    spread = results.spread(name, figure.key)
+    if spread is None:
+        return "-"
+    text = figure.show(spread.median)
+    if spread.count > 1:
+        text += f" ({figure.show(spread.least)} to {figure.show(spread.most)})"
+    return text
+
+
+def times(advantage):
+    return "-" if advantage is None else f"{advantage.median:.2f}"
+
+
+def rows(results):
+    header = ["", "unit", *CONTENDERS, *[f"x {peer}" for peer in PEERS]]
+    table = [[figure.title, figure.unit, *[cell(results, figure, name) for name in CONTENDERS],
+              *[times(results.advantage(figure, peer)) for peer in PEERS]]
+             for figure in results.measured()]
+    return header, table
+
+
+def behind(results):
+    return [f"{figure.title}: {advantage.median:.2f} times {peer}"
+            for figure, peer, advantage in results.behind()]
+
+
+def text(results, facts):
+    header, table = rows(results)
+    widths = [max(len(line[n]) for line in [header, *table]) for n in range(len(header))]
+    lines = ["  ".join(f"{word:{width}}" if n < 2 else f"{word:>{width}}"
+                       for n, (word, width) in enumerate(zip(line, widths))).rstrip()
+             for line in [header, *table]]
+    lines.append("\nx PEER: how many times better than it (above 1: ahead), median of the rounds'"
+                 " ratios.")
+    lines += [f"{OURS} is not ahead in {line}" for line in behind(results)]
+    lines += [f"The machine was not quiet: {line}" for line in facts["complaints"]]
+    lines += [f"Not measured: {line}" for line in results.missing()]
+    return "\n".join(lines)
+
+
+def markdown_table(header, table):
+    lines = [header, ["---"] * 2 + ["---:"] * (len(header) - 2), *table]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def write(directory, results, facts):
+    """Writes the page and its charts; returns the page's path."""
+    folder = directory / "Benchmarks"
+    folder.mkdir(parents=True, exist_ok=True)
+    images = []
+    for name, (title, keys) in CHARTS.items():
+        figures = [figure for figure in results.measured() if figure.key in keys]
+        if not figures:
+            continue
+        (folder / f"{name}.svg").write_text(chart.draw(title, figures, results))
+        images.append(f"![{title}](Benchmarks/{name}.svg)")
+    path = directory / "Benchmarks.md"
+    path.write_text(page(results, facts, "\n\n".join(images)))
+    return path
+
+
+def page(results, facts, images):
+    plan = QUICK if facts["quick"] else FULL
+    header, table = rows(results)
+    table = [[line[0], line[1], f"**{line[2]}**", *line[3:]] for line in table]
+    wire = results.raw(NOTHING, "rtt50")
+    wire_text = f" ({wire.median * 1e6:.1f} µs here)" if wire else ""
+    notes = [*[f"The machine was not quiet: {line}." for line in facts["complaints"]],
+             *[f"Not measured: {line}." for line in results.missing()]]
+    standing = behind(results)
+    if standing:
+        notes.append(f"{OURS} is not ahead of a peer in: {'; '.join(standing)}.")
+    else:
+        notes.append(f"{OURS} is ahead of {' and '.join(PEERS)} in every row.")
+    if not facts["complaints"]:
+        notes.append("The machine was quiet, before and between the measurements.")
+    facts_table = "\n".join(
+        f"| {key} | {value} |" for key, value in [*facts["machine"].items(),
+                                                  *facts["versions"].items()])
+    return f"""# Benchmarks
+
+Written by `make bench` on {facts["date"]}; do not edit. Figures of one machine say little about
+another: the ratios are what counts, and `make bench` makes them for yours.
+
+{images}
+
+## Figures
+
+Median of {facts["rounds"]} rounds (least to most). The last columns say how many times better
+{OURS} is than each peer, whatever the direction of the row: above 1 is ahead. They are medians of
+the ratios within each round.
+
+{markdown_table(header, table)}
+
+{chr(10).join("- " + note for note in notes)}
+
+## Machine and versions
+
+| | |
+| --- | --- |
+{facts_table}
+
+Both ends of every tunnel, the senders and the receivers share this one machine and its cores.
+
+## Method
+
+Two network namespaces joined by one veth, MTU {1500}, without any other traffic; for each contender
+in each round new ones, and new processes. In every round all contenders run one after another, in
+an order shuffled with seed {facts["seed"]}. The run took {facts["seconds"] / 60:.1f} minutes.
+
+| contender | set up as |
+| --- | --- |
+| {OURS} | `slice-gateway wireguard -f IF` on both ends, configured by stock `wg`, MTU 1420 |
+| wireguard-go | `wireguard-go -f IF` on both ends, configured the same way, MTU 1420 |
+| openvpn | `--proto udp --tun-mtu 1420 --data-ciphers AES-256-GCM --auth none --disable-dco`, point to point with TLS and pinned certificates; everything else as openvpn has it by itself |
+| no tunnel | the veth itself: what the machine can do at most |
+
+- **TCP**: iperf3, {plan.tcp_seconds} s each, what the receiver got.
+- **UDP without loss**: the highest rate at which at most {ALLOWED_LOSS:.1%} is lost, found by
+  bisection in trials of {plan.trial_seconds} s, each repeated once before it counts as failed. The
+  sender is paced every 50 µs and never sends more than 128 packets at once; what counts is what
+  arrived, by sequence number. Sizes are of the UDP payload.
+- **Flood**: the sender does not hold back at all; what arrives per second.
+- **Round-trip time**: {plan.rounds - 100:,} datagrams of 64 bytes, one at a time, there and back,
+  less the median of the same without a tunnel in the same round{wire_text}; also for the
+  percentiles and beside a TCP stream, where the queue of the stream is part of the time.
+- **CPU time**: user and system time of both daemons during the TCP stream, per 10^9 bytes that
+  the receiver got.
+- **Memory**: of the end that has more: resident set after the handshake, and the highest it ever
+  was, after all of the measurements and a flood of small packets at the end.
+- **Start**: from starting the first process until a datagram has been answered through the tunnel,
+  with the handshake, and with the calls of `wg` and `ip` that configure both ends.
+
+The sources are `Tests/Bench`; `udpbench.c` there is the sender and receiver of datagrams.
+
+## Again
+
+    make bench                                        # all of it, and this page
+    make bench BENCH_FLAGS="--quick"                  # short, and no page
+    make bench BENCH_FLAGS="--only rtt,udp64 --rounds 3 --json figures.json"
+"""
