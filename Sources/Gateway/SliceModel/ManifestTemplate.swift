@@ -11,15 +11,18 @@ package struct ManifestTemplate: Sendable {
         /// Nil leaves a place to fill in, which `slicectl slice sign` insists on.
         package var publicKey: PublicKey?
         package var endpoint: UnderlayEndpoint?
+        /// Of its own, inside the slice's. Where it has none, an equal part is its own.
+        package var prefixes: [IPPrefix]
 
         package init(
             name: ClusterName, region: Region, publicKey: PublicKey? = nil,
-            endpoint: UnderlayEndpoint? = nil
+            endpoint: UnderlayEndpoint? = nil, prefixes: [IPPrefix] = []
         ) {
             self.name = name
             self.region = region
             self.publicKey = publicKey
             self.endpoint = endpoint
+            self.prefixes = prefixes
         }
     }
 
@@ -97,7 +100,8 @@ package struct ManifestTemplate: Sendable {
                   prefixes:
 
             """
-        for prefix in prefixes {
+        for prefix in cluster.prefixes { text += "        - \(quoted(prefix.description))\n" }
+        for prefix in prefixes where !cluster.prefixes.contains(where: prefix.contains) {
             guard let part = Self.part(index, of: clusters.count, in: prefix) else { return nil }
             text += "        - \(quoted(part.description))\n"
         }

@@ -1,0 +1,223 @@
+import Glibc
+import Testing
+import slicectl
+
+/// Commands that need no daemon: keys and manifests, in files.
+@Suite struct FileCommandTests {
+    private func mode(_ path: String) -> mode_t {
+        var info = stat()
+        return stat(path, &info) == 0 ? info.st_mode & 0o777 : 0
+    }
+
+    private func write(_ path: String, _ text: String) throws {
+        let file = try #require(fopen(path, "w"))
+        defer { fclose(file) }
+        fputs(text, file)
+    }
+
+    private func keys(_ directory: String) async -> (owner: String, west: String, east: String) {
+        var keys: [String] = []
+        for (name, flags) in [("o", ["--owner"]), ("w", []), ("e", ["--gateway"])] {
+            let run = await invoke(["keygen"] + flags + ["--output", "\(directory)/\(name)"])
+            keys.append(String(run.out.dropLast()))
+        }
+        return (keys[0], keys[1], keys[2])
+    }
+
+    @Test func keygenAndPubkeyAgree() async throws {
+        try await withDirectory { directory in
+            for flags in [["--owner"], [], ["--preshared"]] {
+                let path = "\(directory)/k"
+                let made = await invoke(["keygen", "-o", path] + flags)
+                #expect(made.status == 0 && mode(path) == 0o600)
+                let secret = try read(path)
+                #expect(!made.out.contains(secret) && !made.error.contains(secret))
+                if flags != ["--preshared"] {
+                    #expect(made.out.utf8.count == 45)
+                    #expect(await invoke("pubkey", path).out == made.out)
+                }
+                let again = await invoke(["keygen", "-o", path] + flags)
+                #expect(again.status == 5 && again.error.contains("--force"))
+                #expect(try read(path) == secret)
+                let forced = await invoke(["keygen", "-o", path, "--force"] + flags)
+                #expect(forced.status == 0 && mode(path) == 0o600)
+                #expect(try read(path) != secret)
+                unlink(path)
+            }
+            let bare = await invoke("keygen")
+            #expect(bare.out.utf8.count == 45 && bare.status == 0)
+        }
+    }
+
+    @Test func pubkeyRefusesWhatOthersCanReadAndWhatIsNoKey() async throws {
+        try await withDirectory { directory in
+            let path = "\(directory)/k"
+            _ = await invoke("keygen", "-o", path)
+            chmod(path, 0o644)
+            let open = await invoke("pubkey", path)
+            #expect(open.status == 1 && open.error.contains("hint: run `chmod 600 \(path)`"))
+            try write(path, "not a key, but perhaps a secret\n")
+            chmod(path, 0o600)
+            let wrong = await invoke("pubkey", path)
+            #expect(wrong.status == 2 && !wrong.error.contains("perhaps"))
+            #expect(await invoke("pubkey", "\(directory)/none").status == 4)
+        }
+    }
+
+    @Test func aManifestFromNothingToSigned() async throws {
+        try await withDirectory { directory in
+            let (owner, west, _) = await keys(directory)
+            let file = "\(directory)/payments.yaml"
+            let new = await invoke(
+                "slice", "new", "--name", "payments", "--prefix", "10.80.0.0/16", "--cluster",
+                "west=us-west,192.0.2.1:51820,\(west)", "--cluster",
+                "east=us-east,10.80.7.0/24,gw.example.net:51820", "--namespace", "kafka", "-o",
+                file)
+            #expect(new.status == 0 && new.error.contains("the public key of east"))
+            #expect(try read(file).contains("- 10.80.7.0/24"))
+            // The key of east is still to be filled in.
+            let early = await invoke("slice", "sign", file, "--key", "\(directory)/o")
+            #expect(early.status == 2 && early.error.contains("publicKey"))
+
+            let full = await invoke(
+                "slice", "new", "--name", "payments", "--prefix", "10.80.0.0/16", "--cluster",
+                "west=us-west,192.0.2.1:51820,\(west)", "--cluster",
+                "east=us-east,\(await invoke("pubkey", "\(directory)/e").out.dropLast())",
+                "--namespace", "kafka")
+            try write(file, full.out)
+            chmod(file, 0o640)
+            #expect(await invoke("slice", "verify", file).status == 1)
+            let signed = await invoke("slice", "sign", file, "--key", "\(directory)/o")
+            #expect(signed.status == 0 && mode(file) == 0o640)
+            let text = try read(file)
+            #expect(text.hasPrefix(full.out) && text.contains("\nsignature:\n  key: \(owner)\n"))
+
+            #expect(await invoke("slice", "verify", file, "--owner", owner).status == 0)
+            let other = await invoke("slice", "verify", file, "--owner", west, "--json")
+            #expect(other.status != 0 && other.out.isEmpty)
+            try write(file, text.replacingOnce("51820\n", "51821\n"))
+            let changed = await invoke("slice", "verify", file, "--json")
+            #expect(changed.status == 1 && changed.error.contains("changedAfterSigning"))
+            try write(file, text.replacingOnce("isolation: open", "isolated: open"))
+            let broken = await invoke("slice", "verify", file)
+            #expect(broken.status == 2 && broken.error.contains("\(file):"))
+            #expect(broken.error.contains("spec.isolated"))
+        }
+    }
+
+    @Test func applySpeaksToTheDaemonOnlyOfWhatIsSound() async throws {
+        try await withDaemon { socket in
+            try await withDirectory { directory in
+                let (_, west, east) = await keys(directory)
+                let file = "\(directory)/p.yaml"
+                _ = await invoke(
+                    "slice", "new", "--name", "payments", "--prefix", "10.80.0.0/16", "--cluster",
+                    "west=us-west,\(west)", "--cluster", "east=us-east,192.0.2.7:51820,\(east)",
+                    "-o", file)
+                let unsigned = await invoke("slice", "apply", file, "--socket", socket)
+                #expect(unsigned.status == 1 && unsigned.error.contains("not signed"))
+                _ = await invoke("slice", "sign", file, "-k", "\(directory)/o")
+                let old = await invoke("slice", "apply", file, "--socket", socket)
+                #expect(old.status == 5 && old.error.contains("hint: raise spec.version\n"))
+                try write(file, try read(file).replacingOnce("version: 1\n", "version: 3\n"))
+                _ = await invoke("slice", "sign", file, "-k", "\(directory)/o")
+                let dry = await invoke("slice", "apply", file, "-n", "--socket", socket)
+                #expect(
+                    dry.out == """
+                        ! east has no address
+                        slice payments, version 3 would change:
+                          - add peer east
+
+                        """)
+                let applied = await invoke("slice", "apply", file, "--socket", socket)
+                #expect(applied.out.contains("is in force:") && applied.status == 0)
+            }
+        }
+    }
+
+    @Test func showTellsWhatFollows() throws {
+        let manifest = """
+            apiVersion: slice-gateway.dev/v1alpha1
+            kind: Slice
+            metadata: {name: payments}
+            spec:
+              version: 7
+              isolation: open
+              prefixes: [10.80.0.0/16]
+              port: 51820
+              clusters:
+                - name: west
+                  region: us-west
+                  prefixes: [10.80.1.0/24]
+                  gateways:
+                    - name: gw
+                      publicKey: k/TLq102/uDdKI5Yj72v/pSosdZUnxT+QeEi1jy0mw0=
+                      endpoints: ["192.0.2.1:51820"]
+                - name: east
+                  region: us-east
+                  prefixes: [10.80.2.0/24]
+                  gateways:
+                    - name: gw-east
+                      publicKey: 2IV7uMdSpUfgUf+o0BM/P4fVHB0/GA0wbX3W11gVSi0=
+                      persistentKeepalive: 25s
+              namespaces: [{name: kafka}, {name: test, clusters: [west]}]
+            """
+        let all = try ManifestView.text(ofManifest: manifest, file: "m", cluster: nil)
+        #expect(all == (try golden("manifest")))
+        let west = try ManifestView.text(ofManifest: manifest, file: "m", cluster: "west")
+        #expect(west == (try golden("manifest-as-west")))
+    }
+
+    @Test(arguments: [
+        ["--cluster", "west"], ["--cluster", "west=US"], ["--cluster", "west=us,gw.example.net"],
+        ["--cluster", "west=us,1.2.3.4:1,1.2.3.4:2"], ["--cluster", "west=us,10.0.0.0/8"],
+        ["--cluster", "west=us", "--prefix", "10.80.0.1/16"],
+        ["--cluster", "west=us", "--port", "0"], ["--cluster", "west=us", "--port", "65536"],
+        ["--cluster", "west=us", "--cluster", "west=us"],
+        ["--cluster", "a=us", "--cluster", "b=us", "--prefix", "10.81.0.0/31"], [],
+    ])
+    func newRefusesNonsense(arguments: [String]) async {
+        let run = await invoke(
+            ["slice", "new", "--name", "s", "--prefix", "10.80.0.0/16"] + arguments)
+        #expect(run.status == 2, "\(arguments): \(run.out)")
+        #expect(run.out.isEmpty && run.error.contains("error: "))
+    }
+
+    @Test func usageErrorsAndHelp() async {
+        let unknown = await invoke("frobnicate")
+        #expect(unknown.status == 2 && unknown.error.hasPrefix("error: "))
+        let json = await invoke("status", "--nope", "--json")
+        #expect(json.status == 2 && json.error.contains("\"code\" : \"usage\""))
+        for arguments in [[], ["slice"]] {
+            let help = await invoke(arguments)
+            #expect(help.status == 0 && help.out.contains("SUBCOMMANDS"))
+        }
+        for command in [
+            "keygen", "pubkey", "attach", "detach", "status", "peers", "ping", "reload", "doctor",
+            "version", "completions", "slice", "slice new", "slice sign", "slice verify",
+            "slice show", "slice apply",
+        ] {
+            let help = await invoke(command.split(separator: " ").map(String.init) + ["--help"])
+            #expect(help.status == 0 && help.out.contains("EXAMPLE"), "\(command)")
+        }
+        for shell in ["bash", "zsh", "fish"] {
+            let script = await invoke("completions", shell)
+            #expect(script.status == 0 && script.out.contains("attach"))
+        }
+        #expect(await invoke("completions", "tcsh").status == 2)
+        #expect(await invoke("--version").out == "\(Version.text)\n")
+    }
+}
+
+extension String {
+    fileprivate func replacingOnce(_ old: String, _ new: String) -> String {
+        guard let place = firstRange(of: old) else { return self }
+        return String(self[..<place.lowerBound]) + new + String(self[place.upperBound...])
+    }
+
+    private func firstRange(of text: String) -> Range<Index>? {
+        indices.lazy.first { self[$0...].hasPrefix(text) }.map {
+            $0..<self.index($0, offsetBy: text.count)
+        }
+    }
+}
