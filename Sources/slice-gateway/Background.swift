@@ -20,7 +20,8 @@ enum Background {
         posix_spawnattr_setflags(&attributes, Int16(clinux_spawn_setsid))
 
         setenv(readyVariable, "\(pipe[1])", 1)
-        let argv = ([CommandLine.arguments[0]] + arguments).map { strdup($0) } + [nil]
+        // Not the name this was called by: that may be the drop-in's, which implies a subcommand.
+        let argv = (["slice-gateway"] + arguments).map { strdup($0) } + [nil]
         defer { for argument in argv { free(argument) } }
         var child = pid_t()
         let code = posix_spawn(&child, "/proc/self/exe", nil, &attributes, argv, environ)
@@ -42,11 +43,24 @@ enum Background {
         guard let text = getenv(readyVariable), let fd = Int32(String(cString: text)) else { return }
         unsetenv(readyVariable)
         var byte: UInt8 = 1
+        letGoOfTerminal()
         _ = write(fd, &byte, 1)
         close(fd)
     }
 
-    private static func failure(_ what: String) -> CleanExit {
-        .message("cannot \(what): \(String(cString: strerror(errno)))")
+    /// Whoever reads our output to its end, as `$(wg-quick up ...)` does, must not wait for us.
+    /// As with wireguard-go, who sets LOG_LEVEL wants to go on reading.
+    private static func letGoOfTerminal() {
+        let null = open("/dev/null", O_RDWR)
+        guard null >= 0 else { return }
+        for fd in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO]
+        where fd == STDIN_FILENO || getenv("LOG_LEVEL") == nil {
+            dup2(null, fd)
+        }
+        if null > STDERR_FILENO { close(null) }
+    }
+
+    private static func failure(_ what: String) -> ValidationFailure {
+        ValidationFailure("cannot \(what): \(String(cString: strerror(errno)))")
     }
 }

@@ -10,7 +10,8 @@ struct SliceGateway: AsyncParsableCommand {
         commandName: "slice-gateway",
         abstract: "Joins this node's cluster to its slices.",
         version: Version.text,
-        subcommands: [WireGuardCommand.self])
+        subcommands: [RunCommand.self, WireGuardCommand.self, CleanupCommand.self],
+        defaultSubcommand: RunCommand.self)
 
     static func main() async {
         let arguments = CommandLine.arguments

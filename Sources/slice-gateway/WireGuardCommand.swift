@@ -42,6 +42,8 @@ struct WireGuardCommand: AsyncParsableCommand {
 struct ValidationFailure: Error, CustomStringConvertible {
     let description: String
 
+    init(_ description: String) { self.description = description }
+
     init(_ error: LinuxError) {
         description = error.hint.map { "\(error). \($0)" } ?? "\(error)"
     }

@@ -49,6 +49,8 @@ package struct GatewayConfig: Hashable, Sendable {
     package var cluster: ClusterName
     package var stateDirectory: String
     package var adminSocket: String
+    /// What router namespaces are called: this, then the slice's name.
+    package var namespacePrefix: String
     package var logLevel: LogLevel
     package var logFormat: LogFormat
     package var limits: Limits
@@ -56,6 +58,7 @@ package struct GatewayConfig: Hashable, Sendable {
 
     package static let defaultStateDirectory = "/var/lib/slice-gateway"
     package static let defaultAdminSocket = "/run/slice-gateway/admin.sock"
+    package static let defaultNamespacePrefix = "slice-"
 
     package static func parse(
         _ bytes: UnsafeRawBufferPointer, file: String

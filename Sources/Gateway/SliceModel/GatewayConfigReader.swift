@@ -15,6 +15,9 @@ enum GatewayConfigReader {
                     $0.utf8.count > 107
                         ? "is longer than the 107 bytes that a socket's path may have" : nil
                 }, default: GatewayConfig.defaultAdminSocket)
+            let namespacePrefix = object.optional(
+                "namespacePrefix", namespacePrefix,
+                default: GatewayConfig.defaultNamespacePrefix)
             let logLevel = object.optional(
                 "logLevel", ConfigType<GatewayConfig.LogLevel>.choice, default: .info)
             let logFormat = object.optional(
@@ -26,8 +29,18 @@ enum GatewayConfigReader {
             checkApart(slices, object.log)
             return GatewayConfig(
                 cluster: cluster, stateDirectory: stateDirectory, adminSocket: adminSocket,
-                logLevel: logLevel, logFormat: logFormat, limits: limits,
+                namespacePrefix: namespacePrefix, logLevel: logLevel, logFormat: logFormat, limits: limits,
                 slices: slices.compactMap { $0.value.finished(for: cluster, object.log) })
+        }
+    }
+
+    /// With a slice's name of up to 63 bytes after it, it stays a name for `ip netns`.
+    private static var namespacePrefix: ConfigType<String> {
+        ConfigType<String>.string(1...32).checked { text in
+            text.utf8.allSatisfy {
+                97...122 ~= $0 || 65...90 ~= $0 || 48...57 ~= $0 || $0 == 45 || $0 == 95
+            }
+                ? nil : "may have letters, digits, dashes and underscores only"
         }
     }
 

@@ -38,6 +38,7 @@ package final class TunnelInterface: Sendable {
         device.value.setMTU(mtu)
         let forwarding = UnsafeTransfer(device.value.forwarding)
         let (outboundDrops, inboundDrops) = (outboundDrops, inboundDrops)
+        let firstSocket = Handover(socket)
         let outbound = try PosixThread(name: "\(tun.name)-out") {
             var thread = OutboundThread(
                 shared, forwarding: forwarding.value, counters: outboundDrops)
@@ -50,8 +51,8 @@ package final class TunnelInterface: Sendable {
         }
         let control = try PosixThread(name: "\(tun.name)-ctl") {
             let thread = ControlThread(
-                shared: shared, device: device.value, socket: socket, openSocket: openSocket,
-                logger: logger)
+                shared: shared, device: device.value, socket: firstSocket.take(),
+                openSocket: openSocket, logger: logger)
             thread.run()
             shared.stopping.store(true, ordering: .sequentiallyConsistent)
             shared.wakeAll()
@@ -109,6 +110,10 @@ package final class TunnelInterface: Sendable {
         try wait { thread, now in try thread.apply(change, now: now) }
     }
 
+    package func waitToSetMTU(_ mtu: Int) throws {
+        try wait { thread, _ in thread.device.setMTU(mtu) }
+    }
+
     package func waitForStatus() throws -> (device: DeviceStatus, drops: Drops) {
         let (status, refusals) = try wait { thread, _ in
             (thread.device.status(), thread.device.refusals)
@@ -154,6 +159,21 @@ package final class TunnelInterface: Sendable {
 /// Where an answer waits for whoever asked.
 private final class WaitBox<T: Sendable>: Sendable {
     let slot = Mutex<Result<T, any Error>?>(nil)
+}
+
+/// Gives a value away to a thread, and keeps nothing: a closure would keep the first socket, and
+/// so its port, for as long as the thread runs.
+private final class Handover<T: Sendable>: Sendable {
+    private let value: Mutex<T?>
+    init(_ value: T) { self.value = Mutex(value) }
+
+    /// Once.
+    func take() -> T {
+        guard let value = value.withLock({ $0.take() }) else {
+            preconditionFailure("taken twice")
+        }
+        return value
+    }
 }
 
 /// Carries a value to the one thread that will own it.
@@ -282,7 +302,7 @@ final class ControlThread {
         if let port = change.listenPort {
             // Port 0 asks for any: the one there is will do.
             if port != 0, port != socket.port {
-                let fresh = try openSocket(port)
+                let fresh = try open(port)
                 if device.firewallMark != 0 { try fresh.setFirewallMark(device.firewallMark) }
                 replaceSocket(fresh)
             }
@@ -290,6 +310,21 @@ final class ControlThread {
         }
         if let mark = change.firewallMark { try socket.setFirewallMark(mark) }
         try device.apply(change, now: now)
+    }
+
+    private func open(_ port: UInt16) throws(LinuxError) -> UDPSocket {
+        do {
+            return try openSocket(port)
+        } catch {
+            guard error.errno == EADDRINUSE, !reclaimer.isEmpty else { throw error }
+        }
+        // The port may be that of a socket of ours that packet threads are about to let go of.
+        for _ in 0..<100 where !reclaimer.isEmpty {
+            shared.wakeAll()
+            _ = poll(nil, 0, 1)
+            reclaimer.sweep()
+        }
+        return try openSocket(port)
     }
 
     private func replaceSocket(_ fresh: UDPSocket) {

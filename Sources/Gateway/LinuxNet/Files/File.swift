@@ -11,6 +11,11 @@ package enum File {
         return try read(fd, path, limitBytes: limitBytes)
     }
 
+    /// ENOENT if it is not there.
+    package static func remove(_ path: String) throws(LinuxError) {
+        try check(system { Int(unlink(path)) }, "remove", path)
+    }
+
     static func openForReading(_ path: String) throws(LinuxError) -> Int32 {
         // Not to hang on a pipe that somebody put there.
         let flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY

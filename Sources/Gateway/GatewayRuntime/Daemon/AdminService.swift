@@ -1,0 +1,52 @@
+import AdminAPI
+import ConfigFile
+import LinuxNet
+import SliceModel
+
+/// The admin interface's requests, put to the daemon.
+struct AdminService: AdminHandler {
+    let daemon: GatewayDaemon
+
+    func version() async throws -> VersionReply { VersionReply(version: Version.text) }
+
+    func status() async throws -> StatusReport { await daemon.status() }
+
+    func doctor() async throws -> DoctorReport { await Doctor.examine(daemon) }
+
+    func reload() async throws -> ReloadReply {
+        do {
+            return try await daemon.reload()
+        } catch let error as ConfigProblems {
+            throw APIError(
+                .invalidRequest, error.description, hint: "mend gateway.conf: nothing was changed")
+        } catch let error as LinuxError {
+            throw APIError(.conflict, "\(error)", hint: "nothing was changed")
+        }
+    }
+
+    func applyManifest(_ request: ApplyManifestRequest) async throws -> ApplyManifestReply {
+        let document = Array(request.manifest.utf8)
+        let manifest: SliceManifest
+        do {
+            manifest = try document.withUnsafeBytes {
+                try SliceManifest.parse($0, file: "manifest")
+            }
+        } catch {
+            throw APIError(.invalidRequest, "\(error)")
+        }
+        return try await daemon.worker(manifest.name.text)
+            .applyManifest(manifest, document, dryRun: request.dryRun)
+    }
+
+    func attach(slice: String, _ request: AttachRequest) async throws -> AttachReply {
+        try await daemon.worker(slice).attach(request)
+    }
+
+    func detach(slice: String, _ request: DetachRequest) async throws -> DetachReply {
+        try await daemon.worker(slice).detach(request)
+    }
+
+    func ping(slice: String, _ request: PingRequest) async throws -> PingReply {
+        try await daemon.worker(slice).ping(request)
+    }
+}

@@ -1,0 +1,305 @@
+import AdminAPI
+import Addresses
+import LinuxNet
+import Logging
+import SliceModel
+
+// Endpoints: who is attached, and where.
+extension SliceWorker {
+    // MARK: What is remembered
+
+    func restoreAttachments(_ state: SliceState) throws {
+        attached = [:]
+        for saved in try state.attachments() {
+            guard let namespace = NamespaceName(saved.namespace),
+                let name = EndpointName(saved.name),
+                let reference = EndpointReference(saved.reference)
+            else { continue }
+            let key = AddressBook.Key(namespace, name)
+            // After a start of the machine the number belongs to somebody else.
+            if case .pid = reference, saved.boot != SliceState.bootID { continue }
+            let identity = NetworkNamespace.Identity(device: saved.device, inode: saved.inode)
+            attached[key] = Attached(
+                key: key, reference: reference, interface: saved.interface, isConfigured: false,
+                identity: saved.boot == SliceState.bootID ? identity : nil)
+        }
+        adoptConfiguredEndpoints()
+    }
+
+    /// gateway.conf has the last word on the endpoints that it names.
+    func adoptConfiguredEndpoints() {
+        let wanted = config.endpoints.map { AddressBook.Key($0.namespace, $0.name) }
+        for (key, endpoint) in attached where endpoint.isConfigured && !wanted.contains(key) {
+            attached[key] = nil
+        }
+        for endpoint in config.endpoints {
+            let key = AddressBook.Key(endpoint.namespace, endpoint.name)
+            if let known = attached[key], known.isConfigured, known.reference == endpoint.reference {
+                continue
+            }
+            attached[key] = Attached(
+                key: key, reference: endpoint.reference, interface: nil, isConfigured: true,
+                identity: nil)
+        }
+    }
+
+    func storeAttachments(_ running: Running) throws {
+        let saved = attached.values.filter { !$0.isConfigured }.sorted { $0.key < $1.key }
+        try running.inputs.state.store(
+            attachments: saved.map { endpoint in
+                SliceState.Attachment(
+                    namespace: endpoint.key.namespace.text, name: endpoint.key.endpoint.text,
+                    reference: "\(endpoint.reference)", interface: endpoint.interface,
+                    device: endpoint.identity?.device ?? 0, inode: endpoint.identity?.inode ?? 0,
+                    boot: endpoint.boot)
+            })
+    }
+
+    // MARK: Namespaces
+
+    func isAdmitted(_ key: AddressBook.Key, _ running: Running) -> Bool {
+        running.inputs.manifest.admits(key.namespace, in: environment.cluster)
+    }
+
+    static func open(_ reference: EndpointReference) throws(LinuxError) -> NetworkNamespace {
+        switch reference {
+        case .netns(let name): try .named(name)
+        case .path(let path): try NetworkNamespace(path: path)
+        case .pid(let pid): try NetworkNamespace(pid: pid)
+        }
+    }
+
+    /// Those that are there. The others are noted; what was given to them waits for them.
+    func openEndpoints(_ running: Running) -> [AddressBook.Key: NetworkNamespace] {
+        var open: [AddressBook.Key: NetworkNamespace] = [:]
+        var booked = false
+        for endpoint in attached.values.sorted(by: { $0.key < $1.key }) {
+            do {
+                try refuseUnlessAdmitted(endpoint.key, running)
+                if !(running.book[endpoint.key]?.isComplete(for: running.plan) ?? false) {
+                    _ = try running.book.attach(endpoint.key)
+                    booked = true
+                }
+                let namespace = try Self.open(endpoint.reference)
+                try refuseUnfit(namespace, for: endpoint)
+                if case .pid = endpoint.reference, let known = endpoint.identity,
+                    known != namespace.identity
+                {
+                    throw SliceFailure("gone: process number now belongs to another namespace")
+                }
+                open[endpoint.key] = namespace
+                attached[endpoint.key]?.identity = namespace.identity
+                note(endpoint.key, nil)
+            } catch let error as LinuxError where error.isAbsent {
+                note(endpoint.key, "gone: \(endpoint.reference) is not there; its addresses wait")
+            } catch {
+                note(endpoint.key, SliceFailure.lines(error).joined(separator: "; "))
+            }
+        }
+        if booked {
+            do {
+                try running.inputs.state.store(leases: running.book)
+            } catch {
+                logger.error("\(error)")
+            }
+        }
+        return open
+    }
+
+    func note(_ key: AddressBook.Key, _ problem: String?) {
+        guard let known = attached[key], known.problem != problem else { return }
+        attached[key]?.problem = problem
+        if let problem {
+            logger.warning("endpoint \(key): \(problem)")
+        } else if known.problem != nil {
+            logger.notice("endpoint \(key) is well again")
+        }
+    }
+
+    private func refuseUnlessAdmitted(_ key: AddressBook.Key, _ running: Running) throws {
+        guard isAdmitted(key, running) else {
+            throw SliceFailure(
+                "the manifest does not admit the namespace `\(key.namespace)` in cluster "
+                    + "\(environment.cluster): add it to spec.namespaces and sign again")
+        }
+    }
+
+    /// Neither the host nor a router may become an endpoint: the one would open the host to the
+    /// slice, the other one slice to another.
+    private func refuseUnfit(_ namespace: NetworkNamespace, for endpoint: Attached) throws {
+        if namespace == (try NetworkNamespace.current())
+            || namespace == (try? NetworkNamespace(pid: 1))
+        {
+            throw SliceFailure(
+                "\(endpoint.reference) is the host's own network namespace: attach one that is "
+                    + "an application's")
+        }
+        if try Netlink(in: namespace).links().contains(where: { $0.isOurs && $0.kind == "tun" }) {
+            throw SliceFailure("\(endpoint.reference) is the router namespace of a slice")
+        }
+        let other = attached.values.first {
+            $0.key != endpoint.key && $0.identity == namespace.identity && $0.problem == nil
+        }
+        if let other {
+            throw SliceFailure("\(endpoint.reference) is attached already, as \(other.key)")
+        }
+    }
+
+    // MARK: Attaching and detaching
+
+    /// All or nothing.
+    func attach(_ request: AttachRequest) throws -> AttachReply {
+        let running = try requireRunning()
+        let endpoint = try parse(request)
+        let key = endpoint.key
+        let before = attached[key]
+        let bookBefore = running.book
+        if let before, before.isConfigured, before.reference != endpoint.reference {
+            throw APIError(
+                .conflict, "the endpoint \(key) is attached by gateway.conf, to \(before.reference)",
+                hint: "change gateway.conf and run `slicectl reload`")
+        }
+        do {
+            try refuseUnlessAdmitted(key, running)
+            let namespace = try Self.open(endpoint.reference)
+            try refuseUnfit(namespace, for: endpoint)
+            if let before, let identity = before.identity, identity != namespace.identity,
+                before.reference != endpoint.reference,
+                (try? Self.open(before.reference))?.identity == identity
+            {
+                throw APIError(
+                    .conflict, "the endpoint \(key) is attached already, to \(before.reference)",
+                    hint: "detach it first, or choose another name")
+            }
+            let lease = try running.book.attach(key)
+            try checkWanted(request.addresses, lease)
+            var record = endpoint
+            record.identity = namespace.identity
+            record.isConfigured = before?.isConfigured ?? false
+            attached[key] = record
+            // On disk before in the kernel: what is in the kernel must be found again.
+            try running.inputs.state.store(leases: running.book)
+            try storeAttachments(running)
+            let outcome = try apply(running)
+            if let problem = outcome.problems[key] { throw problem }
+            for change in outcome.changes { logger.notice("\(change)") }
+            return try attachReply(key, running, changed: !outcome.changes.isEmpty)
+        } catch {
+            attached[key] = before
+            running.book = bookBefore
+            try? running.inputs.state.store(leases: running.book)
+            try? storeAttachments(running)
+            _ = try? apply(running)
+            throw Self.refusal(error, "cannot attach \(key)")
+        }
+    }
+
+    private func parse(_ request: AttachRequest) throws -> Attached {
+        guard let namespace = NamespaceName(request.namespace) else {
+            throw APIError(.invalidRequest, "a namespace's name \(NameRules.labelRule)")
+        }
+        guard let name = EndpointName(request.name) else {
+            throw APIError(.invalidRequest, "an endpoint's name \(NameRules.labelRule)")
+        }
+        let reference: EndpointReference? =
+            switch request.kind {
+            case .netns: EndpointReference(netns: request.target)
+            case .path: EndpointReference(path: request.target)
+            case .pid: Int32(request.target).flatMap { EndpointReference(pid: $0) }
+            }
+        guard let reference else {
+            throw APIError(
+                .invalidRequest, "\(request.kind.rawValue) does not name a network namespace")
+        }
+        if let interface = request.interface, !Netlink.isInterfaceName(interface) {
+            throw APIError(.invalidRequest, "an interface's name has 1 to 15 bytes without `/`")
+        }
+        let key = AddressBook.Key(namespace, name)
+        return Attached(
+            key: key, reference: reference,
+            interface: request.interface ?? attached[key]?.interface,
+            isConfigured: false, identity: nil)
+    }
+
+    private func checkWanted(_ wanted: [String]?, _ lease: AddressBook.Lease) throws {
+        for text in wanted ?? [] {
+            guard let address = IPAddress(text) else {
+                throw APIError(.invalidRequest, "an address wanted is none")
+            }
+            if !lease.addresses.contains(address) {
+                throw APIError(
+                    .conflict, "the endpoint \(lease.key) has other addresses: "
+                        + lease.addresses.map(\.description).joined(separator: ", "),
+                    hint: "leave the addresses out: they are given by the gateway")
+            }
+        }
+    }
+
+    private func attachReply(
+        _ key: AddressBook.Key, _ running: Running, changed: Bool
+    ) throws -> AttachReply {
+        let links = try running.router.links()
+        guard let port = routerPlan(running).ports.first(where: { $0.key == key }),
+            let endpoint = attached[key]
+        else { throw APIError(.internalError, "the endpoint \(key) is not in the plan") }
+        return AttachReply(
+            endpoint: report(endpoint, running, links), mtu: running.mtu,
+            routes: port.prefixes.map(\.description), changed: changed)
+    }
+
+    func detach(_ request: DetachRequest) throws -> DetachReply {
+        let running = try requireRunning()
+        guard let namespace = NamespaceName(request.namespace),
+            let name = EndpointName(request.name)
+        else { throw APIError(.invalidRequest, "this is no endpoint's name") }
+        let key = AddressBook.Key(namespace, name)
+        guard let endpoint = attached[key] else { return DetachReply(changed: false) }
+        if endpoint.isConfigured {
+            throw APIError(
+                .conflict, "the endpoint \(key) is attached by gateway.conf",
+                hint: "remove it there and run `slicectl reload`")
+        }
+        do {
+            attached[key] = nil
+            running.book.detach(key)
+            try storeAttachments(running)
+            try running.inputs.state.store(leases: running.book)
+            let outcome = try apply(running)
+            for change in outcome.changes { logger.notice("\(change)") }
+        } catch {
+            throw Self.refusal(error, "cannot detach \(key)")
+        }
+        return DetachReply(changed: true)
+    }
+
+    func requireRunning() throws -> Running {
+        guard let running else {
+            throw APIError(
+                .unavailable,
+                "the slice is not up: " + (failures.first ?? "it is starting"),
+                hint: "`slicectl status` shows what is wrong with it")
+        }
+        return running
+    }
+
+    /// The same words for the client as for the log.
+    static func refusal(_ error: any Error, _ what: String) -> APIError {
+        switch error {
+        case let error as APIError: error
+        case AddressBook.Failure.full: APIError(.limitReached, "\(what): \(error)")
+        case is AddressBook.Failure: APIError(.limitReached, "\(what): \(error)")
+        case let error as LinuxError where error.isAbsent:
+            APIError(.notFound, "\(what): \(error)")
+        case is RouterConflict: APIError(.conflict, "\(what): \(error)")
+        case is LinuxError: APIError(.internalError, "\(what): \(error)")
+        default: APIError(.conflict, "\(what): " + SliceFailure.lines(error).joined(separator: "; "))
+        }
+    }
+}
+
+extension AddressBook.Lease {
+    /// Attached, and with an address of every family that the cluster has.
+    func isComplete(for plan: SlicePlan) -> Bool {
+        isAttached && Set(addresses.map(\.isIPv4)) == Set(plan.localPrefixes.map(\.isIPv4))
+    }
+}

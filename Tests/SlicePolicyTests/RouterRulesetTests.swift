@@ -1,0 +1,83 @@
+import Addresses
+import SlicePolicy
+import Testing
+
+private func address(_ text: String) throws -> IPAddress { try #require(IPAddress(text)) }
+private func prefix(_ text: String) throws -> IPPrefix { try #require(IPPrefix(text)) }
+
+@Suite struct RouterRulesetTests {
+    private func ruleset() throws -> RouterRuleset {
+        RouterRuleset(
+            tunnel: "slice-a", gatewayAddresses: [try address("10.80.1.1"), try address("fd00::1")],
+            remotePrefixes: [try prefix("10.80.2.0/24"), try prefix("fd00:2::/64")],
+            ports: [
+                .init(interface: "epb", addresses: [try address("10.80.1.3")]),
+                .init(
+                    interface: "epa", addresses: [try address("10.80.1.2"), try address("fd00::2")]),
+            ])
+    }
+
+    @Test func everyPortOwnsItsAddressesAndNothingElse() throws {
+        let text = try ruleset().text
+        #expect(
+            text.contains("elements = { \"epa\" . 10.80.1.2,\n\t\t\t\"epb\" . 10.80.1.3 }"))
+        #expect(text.contains("elements = { \"epa\" . fd00::2 }"))
+        #expect(text.contains("elements = { \"epa\",\n\t\t\t\"epb\" }"))
+    }
+
+    @Test func theOrderOfPortsDoesNotMatter() throws {
+        var other = try ruleset()
+        other.ports.reverse()
+        other.ports[0].addresses.reverse()
+        #expect(other.text == (try ruleset().text))
+    }
+
+    @Test func everythingIsDroppedUnlessAllowed() throws {
+        let text = try ruleset().text
+        #expect(text.components("policy drop;") == 3)
+        #expect(text.components("policy accept;") == 0)
+        // Every chain that is not a hook's ends in a drop that counts.
+        for counter in RouterRuleset.Counter.allCases {
+            #expect(text.contains("counter \(counter.rawValue) { }"))
+            #expect(text.contains("counter name \"\(counter.rawValue)\" drop"))
+        }
+    }
+
+    @Test func replacesTheTableInOneTransaction() throws {
+        #expect(
+            try ruleset().text.hasPrefix(
+                "table inet slice\ndelete table inet slice\ntable inet slice {\n"))
+    }
+
+    @Test func prefixesInsideOthersAreLeftOut() throws {
+        var rules = try ruleset()
+        rules.remotePrefixes = try [
+            "10.80.2.128/25", "10.80.2.0/24", "10.80.2.0/24", "10.80.3.0/24",
+        ].map(prefix)
+        #expect(rules.text.contains("elements = { 10.80.2.0/24,\n\t\t\t10.80.3.0/24 }"))
+    }
+
+    @Test func aSliceWithoutEndpointsHasEmptySets() throws {
+        var rules = try ruleset()
+        rules.ports = []
+        #expect(rules.text.contains("set owners4 {\n\t\ttype ifname . ipv4_addr\n\t}"))
+        #expect(rules.text.contains("set endpoints {\n\t\ttype ifname\n\t}"))
+    }
+
+    @Test func asksForNoConnectionTracking() throws {
+        #expect(!(try ruleset().text.contains("ct ")))
+    }
+}
+
+extension String {
+    /// How often `part` occurs.
+    fileprivate func components(_ part: String) -> Int {
+        var count = 0
+        var rest = self[...]
+        while let range = rest.firstRange(of: part) {
+            count += 1
+            rest = rest[range.upperBound...]
+        }
+        return count
+    }
+}
