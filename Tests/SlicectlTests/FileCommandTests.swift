@@ -105,6 +105,53 @@ import slicectl
         }
     }
 
+    @Test func doctorGoesThroughAConfiguration() async throws {
+        try await withDirectory { directory in
+            let (owner, west, east) = await keys(directory)
+            let manifest = "\(directory)/p.yaml"
+            let config = "\(directory)/g.conf"
+            _ = await invoke(
+                "slice", "new", "--name", "payments", "--prefix", "10.80.0.0/16", "--cluster",
+                "west=us-west,127.0.0.1:51820,\(west)", "--cluster",
+                "east=us-east,127.0.0.2:51820,\(east)", "--namespace", "kafka", "-o", manifest)
+            _ = await invoke("slice", "sign", manifest, "-k", "\(directory)/o")
+            try write(
+                config,
+                """
+                cluster: west
+                stateDirectory: \(directory)/state
+                slices:
+                  - manifest: \(manifest)
+                    owner: \(owner)
+                    privateKeyFile: \(directory)/w
+                    endpoints: [{namespace: other, name: b0, netns: b0}]
+
+                """)
+            func check(_ word: String) async -> [Substring] {
+                await invoke("doctor", "--config", config, "--socket", "/nonexistent")
+                    .out.split(separator: "\n").filter { $0.contains(word) }
+            }
+            #expect(await check("version 1, signed by its owner").count == 1)
+            #expect(await check("private key").first?.hasPrefix("ok") == true)
+            #expect(await check("peer east").first?.contains("through lo") == true)
+            #expect(await check("other/b0").first?.hasPrefix("FAIL") == true)
+
+            try write("\(directory)/w", try read("\(directory)/e"))
+            #expect(await check("private key").first?.contains("the manifest has") == true)
+            chmod("\(directory)/w", 0o644)
+            #expect(await check("chmod 600").count == 1)
+            try write(manifest, try read(manifest).replacingOnce("version: 1\n", "version: 2\n"))
+            #expect(await check("changed after it was signed").count == 1)
+            try write(config, try read(config).replacingOnce("cluster: west", "cluster: north"))
+            #expect(await check("no cluster `north`").count == 1)
+            try write(config, "cluster: west\nslice: []\n")
+            #expect(await check("\(config):2:1").count == 1)
+            unlink(config)
+            let absent = await invoke("doctor", "-c", config, "--socket", "/nonexistent")
+            #expect(absent.status == 1 && absent.out.contains("cannot open \(config)"))
+        }
+    }
+
     @Test func applySpeaksToTheDaemonOnlyOfWhatIsSound() async throws {
         try await withDaemon { socket in
             try await withDirectory { directory in

@@ -23,6 +23,25 @@ import slicectl
                 """)
     }
 
+    @Test func statusOfASliceThatDidNotStart() {
+        var report = Samples.status
+        report.slices = [
+            SliceStatus(
+                name: "payments", manifestVersion: 0, manifestDigest: "", interface: "",
+                routerNamespace: "", publicKey: "", listenPort: 0, mtu: 0, isolation: "",
+                state: .down, problems: ["cannot open payments.yaml: No such file"])
+        ]
+        #expect(
+            StatusView.text(report) == """
+                gateway of cluster west, version 0.1.0, process 812, up 1d 2h
+
+                slice payments: down
+                  ! cannot open payments.yaml: No such file
+                  no manifest is in force
+
+                """)
+    }
+
     @Test func theDaemonsOwnSentenceIsNotRepeated() {
         var report = Samples.status
         report.slices[0].problems = ["peer east does not answer at all"]

@@ -37,11 +37,19 @@ package struct Console: Sendable {
                 let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
                 if count < 0 {
                     if errno == EINTR { continue }
-                    return
+                    giveUp(errno, descriptor)
                 }
                 done += count
             }
         }
+    }
+
+    /// A reader that went away has what it wanted; a full disk has not, and must not look done.
+    private static func giveUp(_ code: Int32, _ descriptor: Int32) -> Never {
+        if descriptor == 1, code != EPIPE {
+            write("error: cannot write the result: \(String(cString: strerror(code)))\n", to: 2)
+        }
+        Glibc.exit(ExitStatus.failed.rawValue)
     }
 
     package func line(_ text: String = "") { out(text + "\n") }

@@ -22,6 +22,8 @@ package enum StatusView {
         var text = "slice \(style.paint(DisplayText.clean(slice.name), .strong)): "
         text += style.paint(slice.state.rawValue, tint(slice.state)) + "\n"
         for problem in problems(of: slice) { text += "  " + self.problem(problem, style) }
+        // Then nothing else of it is known, and advice would be misleading.
+        guard slice.manifestVersion > 0 else { return text + "  no manifest is in force\n" }
         let addresses = slice.addresses.isEmpty ? ["none"] : slice.addresses
         let facts = [
             ("manifest", "version \(slice.manifestVersion), digest \(slice.manifestDigest)"),
