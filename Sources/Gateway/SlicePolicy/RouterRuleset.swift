@@ -60,7 +60,7 @@ package struct RouterRuleset: Hashable, Sendable {
         text += "delete table \(Self.family) \(Self.table)\n"
         text += "table \(Self.family) \(Self.table) {\n"
         for counter in Counter.allCases { text += "\tcounter \(counter.rawValue) { }\n" }
-        text += sets + "\n" + prerouting + "\n" + input + "\n" + forward + "}\n"
+        text += [sets, prerouting, input, forward, output].joined(separator: "\n") + "}\n"
         return text
     }
 
@@ -172,6 +172,19 @@ package struct RouterRuleset: Hashable, Sendable {
         \t\tiifname \(Self.quoted(tunnel)) oifname @endpoints accept
         \t\tiifname @endpoints oifname @endpoints accept
         \t\tcounter name "\(Counter.notForwarded.rawValue)" drop
+        \t}
+
+        """
+    }
+
+    /// What the kernel says by itself when an interface comes up (RFC 3810, RFC 4861) has no
+    /// place in a tunnel.
+    private var output: String {
+        """
+        \tchain output {
+        \t\ttype filter hook output priority filter; policy accept;
+        \t\toifname \(Self.quoted(tunnel)) ip daddr 224.0.0.0/4 drop
+        \t\toifname \(Self.quoted(tunnel)) ip6 daddr ff00::/8 drop
         \t}
 
         """

@@ -78,6 +78,7 @@ package actor GatewayDaemon {
         await server?.stop(grace: .seconds(2))
         for (_, entry) in entries.sorted(by: { $0.key < $1.key }) {
             entry.ticker.cancel()
+            await entry.ticker.value
             await entry.worker.stop()
         }
         entries = [:]

@@ -27,14 +27,17 @@ final class RouterNamespace {
     private var countersBefore: [String: UInt64] = [:]
 
     /// Finds or makes the namespace. One of that name that somebody else made is left alone.
-    init(named name: String, tunnel: String, tunnelAlias: String) throws {
+    init(named name: String, tunnelAlias: String) throws {
         self.name = name
         if NetworkNamespace.exists(named: name) {
             namespace = try .named(name)
             netlink = try Netlink(in: namespace)
             isNew = false
             let links = try netlink.links()
-            let ours = links.contains { $0.name == tunnel && $0.alias == tunnelAlias }
+            // The device may be the very thing that is missing.
+            let ours = links.contains {
+                $0.alias == tunnelAlias || $0.alias?.hasPrefix(tunnelAlias + "/") ?? false
+            }
             guard ours || links.allSatisfy(\.isLoopback) else {
                 throw SliceFailure(
                     "there is a network namespace \(name) already, which this gateway did not "
@@ -195,7 +198,7 @@ final class RouterNamespace {
         if innerLink != nil, !isPair { throw RouterConflict.interface(port.endpointInterface) }
         try refuseConflicts(port, inner, ownInterface: isPair ? innerLink?.index : nil)
         if isPair { return try repair(port, inner, endpoint) }
-        if outerLink != nil { try ignoringAbsence { () throws(LinuxError) in try netlink.deleteLink(port.routerInterface) } }
+        if outerLink != nil { try removePort(port.routerInterface) }
         try netlink.createVethPair(
             port.routerInterface, peer: port.endpointInterface, peerNamespace: endpoint,
             mtu: port.mtu, hardwareAddress: port.routerHardwareAddress,

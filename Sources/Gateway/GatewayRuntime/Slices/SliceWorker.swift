@@ -115,6 +115,8 @@ actor SliceWorker {
             serveConfiguration(running)
             reconcile(running)
             stepPeers(running)
+            // The sooner there is a session, the sooner connections that waited go on.
+            probe(running)
         } catch {
             let lines = SliceFailure.lines(error)
             if lines != failures {
@@ -147,7 +149,7 @@ actor SliceWorker {
             source: SliceState.Source(
                 manifest: config.manifest, routerNamespace: sketch.namespace))
         let router = try RouterNamespace(
-            named: sketch.namespace, tunnel: sketch.tunnel, tunnelAlias: sketch.tunnelAlias)
+            named: sketch.namespace, tunnelAlias: sketch.tunnelAlias)
         do {
             _ = try router.applySettings(sketch)
             return try bringUp(inputs, book, router, sketch, socket)
