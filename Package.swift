@@ -130,6 +130,29 @@ let package = Package(
         suite(
             "SlicectlTests",
             uses: ["slicectl", "GatewayRuntime", "AdminAPI", logging, nio, nioPosix]),
+
+        // A tunnel in the middle of its life, and fuzzing: see Tests/Fuzz/run.sh
+        .target(
+            name: "EstablishedTunnel",
+            dependencies: ["Tunnel", "Noise", "Packets", "Timing", "Addresses"],
+            path: "Tests/Support/EstablishedTunnel", swiftSettings: strict),
+        .target(
+            name: "FuzzTargets",
+            dependencies: [
+                "EstablishedTunnel", "Tunnel", "Noise", "Packets", "SliceModel", "AdminAPI",
+                "LinuxNet", "WanModel", "Timing", "Addresses",
+            ],
+            path: "Tests/Fuzz/Targets", swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )
+
+// libFuzzer is linked in only where it is asked for.
+if Context.environment["FUZZ"] != nil {
+    package.targets += [
+        .target(name: "CFuzzDriver", path: "Tests/Fuzz/Driver"),
+        .executableTarget(
+            name: "fuzz", dependencies: ["FuzzTargets", "CFuzzDriver"],
+            path: "Tests/Fuzz/Runner", swiftSettings: strict),
+    ]
+}

@@ -1,0 +1,173 @@
+import AdminAPI
+import SliceModel
+import Tunnel
+import WanModel
+
+extension FuzzTarget {
+    static let texts = [
+        FuzzTarget(
+            "configuration", words: ConfigurationSeeds.words,
+            seeds: { ConfigurationSeeds.all.map { Array($0.utf8) } }
+        ) { ConfigurationFuzz.fuzz($0) },
+        FuzzTarget(
+            "admin-route", maximumBytes: 512,
+            words: ["/v1/", "version", "status", "slices/", "/endpoints", "/ping", "%2F", "?"],
+            seeds: {
+                [
+                    "/v1/version", "/v1/status", "/v1/doctor", "/v1/reload", "/v1/manifests",
+                    "/v1/slices/payments/endpoints", "/v1/slices/a%2Fb/ping",
+                    "/v1/slices/payments/endpoints/kafka/broker-0",
+                ].map { Array($0.utf8) }
+            }
+        ) { AdminRoute.fuzz($0) },
+        FuzzTarget("manifest", words: yaml + manifestWords, seeds: { [Array(manifest.utf8)] }) {
+            ManifestFuzz.run($0)
+        },
+        FuzzTarget("gateway-config", words: yaml + configWords, seeds: { [Array(config.utf8)] }) {
+            GatewayConfigFuzz.run($0)
+        },
+        FuzzTarget("address-book", words: yaml, seeds: { [Array(book.utf8)] }) {
+            AddressBookFuzz.run($0)
+        },
+        FuzzTarget("wan-script", maximumBytes: 512, words: wanWords, seeds: { wanSeeds }) {
+            WanScript.fuzz($0)
+        },
+    ]
+
+    private static let yaml = [
+        "&a ", "*a", "<<: *a", "!!str ", "---\n", "...\n", "\t", "\"", "'", "[", "]", "{", "}", ": ",
+        "- ", "? ", "|\n", ">\n", "#", "\\x41", "\u{2028}", "\u{feff}", "~", "0x1f", "1e9",
+        "99999999999999999999", "fd00::/8", "10.0.0.0/8", "true",
+    ]
+
+    private static let manifestWords = [
+        "apiVersion: ", "kind: ", "metadata: ", "spec: ", "signature: ", "isolation: ", "mtu: ",
+        "port: ", "prefixes: ", "clusters: ", "gateways: ", "namespaces: ", "persistentKeepalive: ",
+        "presharedKey", "endpoints: ", "region: ",
+    ]
+
+    private static let manifest = """
+        apiVersion: slice-gateway.dev/v1alpha1
+        kind: Slice
+        metadata:
+          name: pay
+        spec:
+          version: 3
+          isolation: open
+          port: 51820
+          mtu: 1380
+          prefixes: [10.80.0.0/16, "fd00:80::/48"]
+          clusters:
+            - name: west
+              region: us-west
+              prefixes: [10.80.1.0/24, "fd00:80:0:1::/64"]
+              gateways:
+                - name: gw
+                  publicKey: pOCSkrZRwni5dyxWn1+puxPZBrRqtoyd+dwrRAn4ogk=
+                  endpoints: ["192.0.2.1:51820", "[2001:db8::1]:51820"]
+            - name: east
+              region: ap-east-1
+              prefixes: [10.80.3.0/24, "fd00:80:0:3::/64"]
+              gateways:
+                - name: gw
+                  publicKey: Xf7dO2vUf2+ijuFdlp1bsOpTd01Ii9r53xxuASSz7yI=
+                  persistentKeepalive: 25s
+          namespaces:
+            - name: kafka
+              clusters: [west, east]
+
+        """
+
+    private static let configWords = [
+        "cluster: ", "stateDirectory: ", "adminSocket: ", "namespacePrefix: ", "logLevel: ",
+        "logFormat: ", "limits: ", "maxSlices: ", "maxEndpointsPerSlice: ", "stagedPackets: ",
+        "slices: ", "manifest: ", "owner: ", "privateKeyFile: ", "presharedKeys: ", "listenPort: ",
+        "endpoints: ", "namespace: ", "netns: ", "path: ", "pid: ",
+    ]
+
+    private static let config = """
+        cluster: west
+        stateDirectory: /var/lib/slice-gateway
+        adminSocket: /run/slice-gateway/admin.sock
+        logLevel: info
+        limits:
+          maxSlices: 16
+        slices:
+          - manifest: /etc/slice-gateway/payments.yaml
+            owner: 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+            privateKeyFile: /etc/slice-gateway/payments.key
+            presharedKeys:
+              east: /etc/slice-gateway/payments-east.psk
+            listenPort: 51821
+            endpoints:
+              - namespace: kafka
+                name: broker-0
+                netns: broker-0
+              - namespace: kafka
+                name: broker-1
+                path: /run/netns/broker-1
+
+        """
+
+    private static let book = """
+        {"version": 1,
+         "leases": [
+          {"namespace": "kafka", "endpoint": "a", "addresses": ["10.80.1.2", "fd00:80:1::2"], \
+        "attached": true, "step": 4},
+          {"namespace": "kafka", "endpoint": "b", "addresses": ["10.80.1.3"], \
+        "attached": false, "step": 5}
+         ]}
+
+        """
+
+    private static let wanWords = [
+        "seed ", "site ", "limit ", "packets ", "bytes ", "set ", "delay ", "jitter ", "normal",
+        "loss ", "burst ", "off", "duplicate ", "reorder ", "by ", "rate ", "queue ", "unlimited",
+        "at ", "in ", "cut ", "heal ", "clear ", "show", "stats", "json", "<>", ">", "*", "ms",
+        "gbit", "KiB", "%",
+    ]
+
+    private static let wanSeeds = [
+        "seed 18446744073709551615", "site west 10.81.1.0/24 fd81:1::/64",
+        "limit bytes 1MiB packets 9", "set west>east delay 1.5ms jitter 250us normal loss 0.5%",
+        "set a<>b burst 1% 20% 90% duplicate 2% reorder 3% by 4ms rate 1.5gbit queue 64KiB",
+        "at 5s cut west", "in 500ms heal west>*", "clear *>b", "stats json",
+    ].map { Array($0.utf8) }
+}
+
+/// Requests in the cross-platform configuration protocol.
+private enum ConfigurationSeeds {
+    static let words = [
+        "get=1\n\n", "set=1\n", "private_key=", "listen_port=", "fwmark=", "replace_peers=true\n",
+        "public_key=", "remove=true\n", "update_only=true\n", "preshared_key=", "endpoint=",
+        "persistent_keepalive_interval=", "replace_allowed_ips=true\n", "allowed_ip=",
+        "allowed_ip=-", "protocol_version=1\n", key, "[fe80::1%eth0]:1", "192.0.2.1:65535",
+        "0.0.0.0/0", "::/0",
+    ]
+
+    static let key = String(repeating: "5a", count: 32)
+
+    static let all = [
+        "get=1\n\n", "set=1\n\n", "get=1\n\nget=1\n\n",
+        """
+        set=1
+        private_key=\(key)
+        listen_port=51820
+        fwmark=0
+        replace_peers=true
+        public_key=\(key)
+        preshared_key=\(key)
+        endpoint=[fe80::1%eth0]:51820
+        persistent_keepalive_interval=25
+        replace_allowed_ips=true
+        allowed_ip=10.0.0.0/8
+        allowed_ip=-fd00::/64
+        protocol_version=1
+        public_key=\(String(key.reversed()))
+        update_only=true
+        remove=true
+
+
+        """,
+    ]
+}
