@@ -1,12 +1,12 @@
 import Glibc
 import LinuxNet
 
-/// Signals as a stream. Made first thing in a process, so that no thread takes them instead.
+/// Signals as a stream. One in a process.
 package final class SignalStream: Sendable {
     package let stream: AsyncStream<Int32>
 
     package init(_ signals: [Int32]) throws(LinuxError) {
-        let descriptor = try SignalFD(signals)
+        let descriptor = try SignalPipe(signals)
         let (stream, continuation) = AsyncStream<Int32>.makeStream()
         self.stream = stream
         // It ends with the process: waiting for a signal is all it does.

@@ -60,17 +60,22 @@ package struct UnixServerSocket: Sendable {
         }
         try Self.makeDirectory(of: path, mode: directoryMode)
         let descriptor = try Self.makeSocket(path)
+        // Its name comes when it listens: `wg` removes a socket file at which it is refused, and
+        // between bind and listen everybody is.
+        let early = Self.earlyName(path)
         do {
             guard fchmod(descriptor, mode) == 0 else { throw Self.failed("fchmod", path) }
-            if Self.withAddress(path, { bind(descriptor, $0, $1) }) != 0 {
-                guard errno == EADDRINUSE else { throw Self.failed("bind", path) }
-                try Self.removeStale(path)
-                guard Self.withAddress(path, { bind(descriptor, $0, $1) }) == 0 else {
-                    throw Self.failed("bind", path)
-                }
+            unlink(early)
+            guard Self.withAddress(early, { bind(descriptor, $0, $1) }) == 0 else {
+                throw Self.failed("bind", path)
             }
-            // Whoever connects between bind and listen is refused, not lost.
+            defer { unlink(early) }
             guard listen(descriptor, 128) == 0 else { throw Self.failed("listen", path) }
+            if link(early, path) != 0 {
+                guard errno == EEXIST else { throw Self.failed("bind", path) }
+                try Self.removeStale(path)
+                guard link(early, path) == 0 else { throw Self.failed("bind", path) }
+            }
             guard let identity = Identity(path) else { throw Self.failed("stat", path) }
             // A umask may only have taken bits away; the owner's must be there.
             guard chmod(path, mode) == 0 else { throw Self.failed("chmod", path) }
@@ -107,6 +112,14 @@ package struct UnixServerSocket: Sendable {
             }
             index = path.index(after: slash)
         }
+    }
+
+    /// A short name of this process in the same directory, which `wg` does not take for a socket
+    /// of an interface. Paths have little room.
+    private static func earlyName(_ path: String) -> String {
+        let directory = path.prefix(through: path.lastIndex(of: "/") ?? path.startIndex)
+        let name = "\(directory).\(getpid())"
+        return name.utf8.count <= maximumPathBytes ? name : "\(directory).~"
     }
 
     private static func makeSocket(_ path: String) throws -> CInt {

@@ -3,3 +3,7 @@
 
 // posix_spawn(3): the child leads a session of its own.
 enum { clinux_spawn_setsid = 0x80 };
+
+// Installs a handler for the signals that writes their numbers, one byte each, to a pipe, and
+// returns its read end (non-blocking, closed on exec), or -errno. For one caller in a process.
+int clinux_signal_pipe(const int *signals, int count);

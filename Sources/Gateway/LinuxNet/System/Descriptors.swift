@@ -73,3 +73,23 @@ package final class SignalFD: Sendable {
         return signal > 0 ? signal : nil
     }
 }
+
+/// Signals as something to poll for, whichever thread the kernel picks to take them. A runtime
+/// that starts threads before `main` has them unblocked there, so that SignalFD would miss what
+/// they take (and the process would end by the signal's default). One in a process.
+package final class SignalPipe: Sendable {
+    package let fd: Int32
+
+    package init(_ signals: [Int32]) throws(LinuxError) {
+        fd = try check(
+            signals.withUnsafeBufferPointer {
+                clinux_signal_pipe($0.baseAddress, Int32($0.count))
+            }, "listen to", "signals")
+    }
+
+    /// The next signal that came, or nil.
+    package func next() -> Int32? {
+        var number: UInt8 = 0
+        return system { read(fd, &number, 1) } == 1 ? Int32(number) : nil
+    }
+}
