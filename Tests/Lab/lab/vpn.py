@@ -1,6 +1,7 @@
 """Independent tunnels to test and measure against: Debian's wireguard-go and openvpn."""
 
 import time
+import socket
 from pathlib import Path
 
 from .core import run, wait_until
@@ -38,7 +39,14 @@ class WireGuardGo:
     def _is_up(self):
         if not self.process.is_running:
             self.process.wait_for("configurable")  # raises with what it said
-        return self.socket.exists() and self.wg("show", self.name, check=False).returncode == 0
+        # Not with `wg`: it removes a socket file at which it is refused, as between the other's
+        # bind(2) and listen(2).
+        try:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(str(self.socket))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        return self.wg("show", self.name, check=False).returncode == 0
 
     def _secret(self, what, value):
         path = self.namespace.lab.directory / f"{self.name}.{what}"
