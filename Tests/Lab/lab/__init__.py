@@ -9,7 +9,7 @@ package made; every process and namespace is gone when the `with` block is.
         print(ping(world.node("west"), world.address("east")).median_ms)
 """
 
-from .core import Lab, LabError, Namespace, Process, run, sweep, wait_until
+from .core import AGENTS, Lab, LabError, Namespace, Process, run, sweep, wait_until
 from .pcap import Capture, Packet, capture, read_pcap
 from .topology import CLUSTERS, DirectPair, Relay, ThreeClusters, find_relay
 from .traffic import Ping, iperf3, ping, tcp_transfer, udp_echo
@@ -17,8 +17,8 @@ from .userns import enter_user_namespace
 from .vpn import OpenVPNPair, WireGuardGo, wireguard_keys
 
 __all__ = [
-    "CLUSTERS", "Capture", "DirectPair", "Lab", "LabError", "Namespace", "OpenVPNPair", "Packet",
-    "Ping", "Process", "Relay", "ThreeClusters", "WireGuardGo", "capture", "enter_user_namespace",
-    "find_relay", "iperf3", "ping", "read_pcap", "run", "sweep", "tcp_transfer", "udp_echo",
-    "wait_until", "wireguard_keys",
+    "AGENTS", "CLUSTERS", "Capture", "DirectPair", "Lab", "LabError", "Namespace", "OpenVPNPair",
+    "Packet", "Ping", "Process", "Relay", "ThreeClusters", "WireGuardGo", "capture",
+    "enter_user_namespace", "find_relay", "iperf3", "ping", "read_pcap", "run", "sweep",
+    "tcp_transfer", "udp_echo", "wait_until", "wireguard_keys",
 ]

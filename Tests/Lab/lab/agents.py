@@ -117,6 +117,8 @@ class _Program(ctypes.Structure):
 def capture(args):
     """Writes what crosses an interface to a pcap file, for where tcpdump cannot run: it insists on
     setgroups(2), which a user namespace forbids. It still compiles the expression."""
+    if args.address == "any":
+        return capture_any(args)
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as tap:  # nothing yet
         tap.bind((args.address, 0))
         kind = tap.getsockname()[3]
@@ -142,6 +144,23 @@ def capture(args):
                     continue
                 seconds, rest = divmod(time.time_ns(), 10**9)
                 out.write(struct.pack("=IIII", seconds, rest, len(frame), len(frame)) + frame)
+
+
+def capture_any(args):
+    """Every interface that there is or will be, without link headers."""
+    if args.expression:
+        sys.exit("an expression needs an interface: its link headers differ")
+    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3)) as tap:
+        tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 23)
+        with open(args.output, "wb", buffering=0) as out:
+            out.write(struct.pack("=IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 1 << 18, 101))
+            print("listening on any", flush=True)
+            while True:
+                packet, origin = tap.recvfrom(1 << 18)
+                if origin[3] == 772 and origin[2] == socket.PACKET_OUTGOING:
+                    continue
+                seconds, rest = divmod(time.time_ns(), 10**9)
+                out.write(struct.pack("=IIII", seconds, rest, len(packet), len(packet)) + packet)
 
 
 def main():

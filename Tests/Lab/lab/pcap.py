@@ -2,6 +2,7 @@
 
 import contextlib
 import ipaddress
+import shutil
 import struct
 import sys
 from dataclasses import dataclass
@@ -116,7 +117,7 @@ class Capture:
         directory = namespace.lab.directory
         number = len(list(directory.iterdir()))
         self.path = directory / f"{namespace.name}-{interface}-{number}.pcap"
-        if in_user_namespace():
+        if in_user_namespace() or shutil.which("tcpdump") is None:
             command = [sys.executable, AGENTS, "capture", interface, "--output", self.path,
                        "--expression", expression]
         else:
