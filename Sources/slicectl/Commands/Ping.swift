@@ -73,11 +73,10 @@ struct Ping: AsyncParsableCommand {
         // The daemon waits for the answer; the rest is for the way there and back.
         let client = global.client(
             timeout: .milliseconds(Int64(timeout * 1000)) + .seconds(10))
-        if !console.isJSON {
-            console.line(
-                "ping \(DisplayText.clean(target)) over slice \(DisplayText.clean(slice)), "
-                    + "\(size) bytes of data")
-        }
+        // Only once the target is known to be one.
+        let head =
+            "ping \(DisplayText.clean(target)) over slice \(DisplayText.clean(slice)), "
+            + "\(size) bytes of data\n"
         var number = 0
         let clock = ContinuousClock()
         while number < count ?? .max {
@@ -89,6 +88,7 @@ struct Ping: AsyncParsableCommand {
                     payloadBytes: size, timeoutMilliseconds: Int(timeout * 1000)))
             statistics.add(reply) {
                 if !console.isJSON {
+                    if number == 0 { console.out(head) }
                     console.out(
                         PingView.line(reply, payloadBytes: size, style: console.style))
                 }
