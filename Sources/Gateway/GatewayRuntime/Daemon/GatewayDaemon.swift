@@ -39,6 +39,8 @@ package actor GatewayDaemon {
     private let startedAt = MonotonicClock.now()
     private(set) var loadedAt = WallClock.now()
     private var isReloading = false
+    /// The admin interface answers before every slice of the configuration has been looked at.
+    private var isStarting = true
 
     /// Checks everything that can be checked, and takes the state directory, before anything is
     /// touched.
@@ -69,6 +71,7 @@ package actor GatewayDaemon {
         }
         await removeForgotten()
         for slice in config.slices { await add(slice) }
+        isStarting = false
         for slice in await status().slices where slice.state == .down {
             logger.warning("slice \(slice.name) is down; it is tried again every few seconds")
         }
@@ -135,6 +138,11 @@ package actor GatewayDaemon {
     /// The worker of a slice, by the slice's name.
     func worker(_ name: String) async throws -> SliceWorker {
         for worker in workers where await worker.name?.text == name { return worker }
+        if isStarting {
+            throw APIError(
+                .unavailable, "the gateway is starting, and has no slice of that name yet",
+                hint: "try again in a moment")
+        }
         var known: [String] = []
         for worker in workers { if let name = await worker.name { known.append(name.text) } }
         throw APIError(
@@ -154,8 +162,11 @@ package actor GatewayDaemon {
 
     /// Reads gateway.conf again. A file with an error changes nothing.
     package func reload() async throws -> ReloadReply {
-        guard !isReloading else {
-            throw APIError(.unavailable, "a reload is under way", hint: "try again in a moment")
+        guard !isReloading, !isStarting else {
+            throw APIError(
+                .unavailable,
+                isStarting ? "the gateway is starting" : "a reload is under way",
+                hint: "try again in a moment")
         }
         isReloading = true
         defer { isReloading = false }

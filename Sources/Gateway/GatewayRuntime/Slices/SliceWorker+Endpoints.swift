@@ -1,5 +1,6 @@
 import AdminAPI
 import Addresses
+import Glibc
 import LinuxNet
 import Logging
 import SliceModel
@@ -127,9 +128,7 @@ extension SliceWorker {
     /// Neither the host nor a router may become an endpoint: the one would open the host to the
     /// slice, the other one slice to another.
     private func refuseUnfit(_ namespace: NetworkNamespace, for endpoint: Attached) throws {
-        if namespace == (try NetworkNamespace.current())
-            || namespace == (try? NetworkNamespace(pid: 1))
-        {
+        if try Self.isHost(namespace) {
             throw SliceFailure(
                 "\(endpoint.reference) is the host's own network namespace: attach one that is "
                     + "an application's")
@@ -143,6 +142,16 @@ extension SliceWorker {
         if let other {
             throw SliceFailure("\(endpoint.reference) is attached already, as \(other.key)")
         }
+    }
+
+    /// The daemon's own, and those that others may call the host's. Where /proc/1 may not be read
+    /// (containers), the kernel's own is known by its number: NET_NS_INIT_INO of linux/nsfs.h.
+    private static func isHost(_ namespace: NetworkNamespace) throws(LinuxError) -> Bool {
+        let first: UInt64 = 0xefff_fff9
+        return try namespace == NetworkNamespace.current()
+            || namespace.identity.inode == first
+            || namespace == (try? NetworkNamespace(pid: 1))
+            || namespace == (try? NetworkNamespace(pid: getppid()))
     }
 
     // MARK: Attaching and detaching
