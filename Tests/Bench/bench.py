@@ -25,7 +25,9 @@ from measure import FULL, QUICK, Session
 
 # In this order: memory is idle before anything else, and at its peak after all of it.
 STEPS = {"start": "start", "memory_idle": "memory", "rtt": "rtt", "tcp": "tcp", "busy": "busy",
-         "udp1200": "udp1200", "udp64": "udp64", "memory_peak": "memory"}
+         "steady": "steady", "udp1200": "udp1200", "udp64": "udp64", "memory_peak": "memory"}
+
+NEEDS_WIRE = {"rtt", "busy", "steady"}  # told without the round-trip time of no tunnel
 
 
 def arguments():
@@ -48,8 +50,7 @@ def arguments():
         parser.error(f"--only does not know {', '.join(unknown)}")
     options.groups = [word for word in words if word in GROUPS] or GROUPS
     options.contenders = [names[word] for word in words if word in names] or list(CONTENDERS)
-    if "rtt" in options.groups or "busy" in options.groups:
-        # Round trips are told without the wire's own.
+    if NEEDS_WIRE & set(options.groups):
         if NOTHING not in options.contenders:
             options.contenders.append(NOTHING)
     if options.report is None and not options.quick and not words:
@@ -69,7 +70,7 @@ def build_udpbench(directory):
 
 def steps(options, name):
     wanted = set(options.groups)
-    if name == NOTHING and "busy" in wanted:
+    if name == NOTHING and NEEDS_WIRE & wanted:
         wanted.add("rtt")
     return [step for step, group in STEPS.items() if group in wanted]
 

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import statistics
 import threading
 import time
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from lab import LabError, iperf3, run
 
 ALLOWED_LOSS = 0.001
+STEADY_RATE = 250_000_000  # bit/s: what the slowest contender carries with ease
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -22,14 +24,16 @@ class Plan:
     trial_seconds: float
     steps: int
     flood_seconds: float
+    pongs: int  # each with new processes, that the scheduler places anew
     rounds: int
     pong_seconds: float
+    beside_seconds: float  # the same beside a TCP stream
 
 
-FULL = Plan(tcp_seconds=3, trial_seconds=0.4, steps=6, flood_seconds=1, rounds=20_100,
-            pong_seconds=5)
-QUICK = Plan(tcp_seconds=1, trial_seconds=0.2, steps=5, flood_seconds=0.5, rounds=5_100,
-             pong_seconds=1)
+FULL = Plan(tcp_seconds=3, trial_seconds=0.4, steps=6, flood_seconds=1, pongs=4, rounds=5_100,
+            pong_seconds=3, beside_seconds=2)
+QUICK = Plan(tcp_seconds=1, trial_seconds=0.2, steps=5, flood_seconds=0.5, pongs=3,
+             rounds=2_100, pong_seconds=1, beside_seconds=1)
 
 
 class Session:
@@ -62,9 +66,11 @@ class Session:
     def memory_idle(self):
         if self.contender.pids:
             self.note("idle", self._memory("VmRSS"))
+            for pid in self.contender.pids:
+                Path(f"/proc/{pid}/clear_refs").write_text("5")  # forget the start's VmHWM
 
     def memory_peak(self):
-        """The most that either end had, with all that came before and a flood at the end."""
+        """The most that either end had since it was idle, with a flood at the end."""
         if self.contender.pids:
             self.probe("flow", 64, 0, self.plan.flood_seconds)
             self.note("peak", self._memory("VmHWM"))
@@ -72,7 +78,7 @@ class Session:
     def tcp(self):
         before = self._cpu_seconds()
         for key, streams in (("tcp1", 1), ("tcp4", 4)):
-            received = self._transfer(streams)
+            received = self._transfer(streams, self.plan.tcp_seconds)
             self.note(key, received["bits_per_second"])
             if key == "tcp1" and self.contender.pids:
                 used = self._cpu_seconds() - before
@@ -85,41 +91,50 @@ class Session:
         self._datagrams(1200, "pps1200", None)
 
     def rtt(self):
-        answer = self.probe("pong", 64, self.plan.rounds, self.plan.pong_seconds)
-        self.details["rtt"] = answer
-        self.note("rtt50", answer["p50"])
-        self.note("rtt99", answer["p99"])
+        answers = [self.probe("pong", 64, self.plan.rounds, self.plan.pong_seconds)
+                   for _ in range(self.plan.pongs)]
+        self.details["rtt"] = answers
+        self.note("rtt50", statistics.median(answer["p50"] for answer in answers))
+        self.note("rtt99", statistics.median(answer["p99"] for answer in answers))
 
     def busy(self):
-        """Beside a TCP stream in the same direction."""
+        """Beside a TCP stream in the same direction that takes all it can get."""
+        self._beside("busy")
+
+    def steady(self):
+        """Beside a TCP stream that is the same for all."""
+        self._beside("steady", "--fq-rate", STEADY_RATE)
+
+    # Parts
+
+    def _transfer(self, streams, seconds, *options):
+        one = self.contender
+        result = iperf3(one.left, one.right, one.address, *options, streams=streams,
+                        seconds=math.ceil(seconds))
+        return result["end"]["sum_received"]
+
+    def _beside(self, key, *options):
         outcome = []
 
         def transfer():
             try:
-                outcome.append(self._transfer(1, self.plan.pong_seconds * 0.6 + 1))
-            except LabError as error:
+                outcome.append(self._transfer(1, self.plan.beside_seconds + 1, *options))
+            except (LabError, OSError, ValueError, KeyError) as error:
                 outcome.append(error)
 
-        bulk = threading.Thread(target=transfer)
-        bulk.start()
+        stream = threading.Thread(target=transfer)
+        stream.start()
         try:
             time.sleep(0.7)  # past its start-up
-            answer = self.probe("pong", 64, self.plan.rounds, self.plan.pong_seconds * 0.6)
+            answer = self.probe("pong", 64, 20_100, self.plan.beside_seconds)
         finally:
-            bulk.join()
-        if isinstance(outcome[0], LabError):
+            stream.join()
+        if isinstance(outcome[0], Exception):
             raise outcome[0]
-        self.details["busy"] = {**answer, "bits_per_second": outcome[0]["bits_per_second"]}
-        self.note("busy50", answer["p50"])
-        self.note("busy99", answer["p99"])
-
-    # Parts
-
-    def _transfer(self, streams, seconds=None):
-        one = self.contender
-        result = iperf3(one.left, one.right, one.address, streams=streams,
-                        seconds=math.ceil(seconds or self.plan.tcp_seconds))
-        return result["end"]["sum_received"]
+        self.details[key] = answer
+        self.values[f"{key}_stream"] = outcome[0]["bits_per_second"]
+        self.note(f"{key}50", answer["p50"])
+        self.note(f"{key}99", answer["p99"])
 
     def _datagrams(self, size, key, flood_key):
         flood = self.probe("flow", size, 0, self.plan.flood_seconds)

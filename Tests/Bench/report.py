@@ -7,7 +7,8 @@ from measure import ALLOWED_LOSS, FULL, QUICK
 CHARTS = {
     "throughput": ("More is better", ["tcp1", "tcp4", "pps64", "pps1200", "flood64"]),
     "cost": ("Less is better",
-             ["rtt50", "rtt99", "busy50", "busy99", "cpu", "idle", "peak", "start"]),
+             ["rtt50", "rtt99", "busy50", "busy99", "steady50", "steady99", "cpu", "idle", "peak",
+              "start"]),
 }
 
 
@@ -77,8 +78,11 @@ def page(results, facts, images):
     plan = QUICK if facts["quick"] else FULL
     header, table = rows(results)
     table = [[line[0], line[1], f"**{line[2]}**", *line[3:]] for line in table]
-    wire = results.raw(NOTHING, "rtt50")
-    wire_text = f" ({wire.median * 1e6:.1f} µs here)" if wire else ""
+    wire = results.wire()
+    wire_text = f" ({wire * 1e6:.1f} µs here)" if wire else ""
+    rates = [(name, results.raw(name, "busy_stream")) for name in CONTENDERS]
+    streams = ", ".join(f"{name} {rate.median / 1e9:.2f}" for name, rate in rates if rate)
+    streams = f" ({streams} Gbit/s here, and so not the same load)" if streams else ""
     notes = [*[f"The machine was not quiet: {line}." for line in facts["complaints"]],
              *[f"Not measured: {line}." for line in results.missing()]]
     standing = behind(results)
@@ -100,9 +104,10 @@ another: the ratios are what counts, and `make bench` makes them for yours.
 
 ## Figures
 
-Median of {facts["rounds"]} rounds (least to most). The last columns say how many times better
-{OURS} is than each peer, whatever the direction of the row: above 1 is ahead. They are medians of
-the ratios within each round.
+Median of {facts["rounds"]} round{"s" if facts["rounds"] > 1 else ""} (least to most). The last \
+columns say how many times better
+{OURS} is than each peer, whatever the direction of the row: above 1 is ahead.
+They are medians of the ratios within each round.
 
 {markdown_table(header, table)}
 
@@ -126,7 +131,8 @@ an order shuffled with seed {facts["seed"]}. The run took {facts["seconds"] / 60
 | --- | --- |
 | {OURS} | `slice-gateway wireguard -f IF` on both ends, configured by stock `wg`, MTU 1420 |
 | wireguard-go | `wireguard-go -f IF` on both ends, configured the same way, MTU 1420 |
-| openvpn | `--proto udp --tun-mtu 1420 --data-ciphers AES-256-GCM --auth none --disable-dco`, point to point with TLS and pinned certificates; everything else as openvpn has it by itself |
+| openvpn | `--proto udp --tun-mtu 1420 --data-ciphers AES-256-GCM --auth none --disable-dco`, \
+point to point with TLS and pinned certificates; everything else as openvpn has it by itself |
 | no tunnel | the veth itself: what the machine can do at most |
 
 - **TCP**: iperf3, {plan.tcp_seconds} s each, what the receiver got.
@@ -135,13 +141,18 @@ an order shuffled with seed {facts["seed"]}. The run took {facts["seconds"] / 60
   sender is paced every 50 µs and never sends more than 128 packets at once; what counts is what
   arrived, by sequence number. Sizes are of the UDP payload.
 - **Flood**: the sender does not hold back at all; what arrives per second.
-- **Round-trip time**: {plan.rounds - 100:,} datagrams of 64 bytes, one at a time, there and back,
-  less the median of the same without a tunnel in the same round{wire_text}; also for the
-  percentiles and beside a TCP stream, where the queue of the stream is part of the time.
+- **Round-trip time**: {plan.pongs} times {plan.rounds - 100:,} datagrams of 64 bytes, one at a
+  time, there and back, each time from new processes; the median of the {plan.pongs} medians and
+  99th percentiles, less the least median of the same without a tunnel{wire_text}. On a machine
+  with few cores much of a round trip is the scheduler's: a packet that wakes a process on
+  another core waits several times longer than one that stays.
+- **Beside TCP**: the same while a TCP stream runs in the same direction: one that takes what it
+  can get{streams}, and one that the sender's TCP paces to 250 Mbit/s.
 - **CPU time**: user and system time of both daemons during the TCP stream, per 10^9 bytes that
   the receiver got.
-- **Memory**: of the end that has more: resident set after the handshake, and the highest it ever
-  was, after all of the measurements and a flood of small packets at the end.
+- **Memory**: of the end that has more: resident set after the handshake, and the highest it was
+  from then on, with all of the measurements and a flood of small packets at the end. Pages of a
+  program that both ends share count for each.
 - **Start**: from starting the first process until a datagram has been answered through the tunnel,
   with the handshake, and with the calls of `wg` and `ip` that configure both ends.
 

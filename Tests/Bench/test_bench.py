@@ -1,0 +1,122 @@
+"""What the benchmark makes of its numbers; nothing is measured here."""
+
+import json
+import subprocess
+import sys
+import xml.dom.minidom
+from pathlib import Path
+
+import pytest
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "Lab")]
+
+import chart
+import report
+from bench import build_udpbench
+from figures import CONTENDERS, FIGURES, NOTHING, OPENVPN, OURS, WIREGUARD_GO, Results
+from lab import DirectPair, Lab, run
+
+FIGURE = {figure.key: figure for figure in FIGURES}
+FACTS = {"machine": {"CPU": "a | b"}, "versions": {}, "complaints": [], "rounds": 2, "seed": 1,
+         "quick": True, "seconds": 60, "date": "2000-01-01"}
+
+
+def results(*rounds):
+    found = Results()
+    for one in rounds:
+        found.new_round()
+        for name, values in one.items():
+            found.add(name, values)
+    return found
+
+
+def test_ratios_are_taken_within_a_round_and_say_how_much_better():
+    drift = results({OURS: {"tcp1": 20, "cpu": 1}, OPENVPN: {"tcp1": 10, "cpu": 4}},
+                    {OURS: {"tcp1": 2, "cpu": 10}, OPENVPN: {"tcp1": 1, "cpu": 40}})
+    for key, times in (("tcp1", 2), ("cpu", 4)):
+        advantage = drift.advantage(FIGURE[key], OPENVPN)
+        assert (advantage.least, advantage.median, advantage.most) == (times, times, times)
+    assert drift.spread(OURS, "tcp1").median == 11
+    assert drift.behind() == []
+
+
+def test_round_trips_are_told_without_the_wire():
+    found = results({NOTHING: {"rtt50": 60}, OURS: {"rtt50": 30}, OPENVPN: {"rtt50": 50}},
+                    {NOTHING: {"rtt50": 10}, OURS: {"rtt50": 40}, OPENVPN: {"rtt50": 25}})
+    assert found.spread(OURS, "rtt50").least == 20  # less the least of all rounds
+    assert found.spread(NOTHING, "rtt50") is None
+    assert found.advantage(FIGURE["rtt50"], OPENVPN).median == (40 / 20 + 15 / 30) / 2
+    assert found.advantage(FIGURE["rtt99"], OPENVPN) is None
+
+
+def test_what_is_missing_or_behind_is_said():
+    found = results({OURS: {"tcp1": 1e9, "idle": 2}, WIREGUARD_GO: {"tcp1": 1e9},
+                     OPENVPN: {"tcp1": None, "idle": 1}}, {})
+    found.failures.append((2, OPENVPN, "set-up: gone"))
+    assert [(figure.key, peer) for figure, peer, _ in found.behind()] == [
+        ("tcp1", WIREGUARD_GO), ("idle", OPENVPN)]
+    for text in (report.text(found, FACTS), report.page(found, FACTS, "")):
+        assert "round 2, openvpn: set-up: gone" in text
+        assert "0.50 times openvpn" in text
+
+
+def test_page_and_charts_are_whole(tmp_path):
+    values = {figure.key: 1 + n / figure.scale for n, figure in enumerate(FIGURES)}
+    found = results(*[{name: values for name in CONTENDERS}] * 2)
+    path = report.write(tmp_path, found, FACTS)
+    page = path.read_text()
+    for figure in FIGURES:
+        assert page.count(f"| {figure.title} |") == 1
+    for image in ("throughput", "cost"):
+        assert f"Benchmarks/{image}.svg" in page
+        xml.dom.minidom.parse(str(tmp_path / "Benchmarks" / f"{image}.svg"))
+    drawn = [key for _, keys in report.CHARTS.values() for key in keys]
+    assert sorted(drawn) == sorted(FIGURE)
+
+
+def test_a_bar_beyond_the_tunnels_is_cut_and_keeps_its_number():
+    found = results({OURS: {"tcp1": 1e9}, NOTHING: {"tcp1": 50e9}})
+    drawing = chart.draw("x", [FIGURE["tcp1"]], found)
+    widths = [float(part.split('"')[0]) for part in drawing.split('" width="')[2:]]
+    assert max(widths) <= chart.WIDTH and "50.0 →" in drawing
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    with Lab() as lab:
+        one = DirectPair(lab)
+        program = build_udpbench(tmp_path_factory.mktemp("udpbench"))
+        yield [program, *[node.path for node in one.nodes], one.address(1)]
+
+
+def probe(pair, role, *words):
+    return json.loads(run(pair[0], role, *pair[1:], *words).stdout)
+
+
+def test_datagrams_are_counted(pair):
+    probe(pair, "first", 5)
+    flow = probe(pair, "flow", 64, 1000, 0.2)
+    assert 0 < flow["sent"] <= 201 and flow["received"] == flow["sent"]
+    assert not any(flow[key] for key in ("reordered", "duplicated", "foreign", "refused"))
+    pong = probe(pair, "pong", 64, 400, 5)
+    assert pong["rounds"] == 300 and 0 < pong["p50"] <= pong["p99"] <= pong["max"]
+
+
+def test_lost_datagrams_are_missed(pair):
+    """The far end drops every other packet of what it is sent."""
+    far = ["nsenter", f"--net={pair[2]}", "--", "nft"]
+    rules = ("add table ip t", "add chain ip t c { type filter hook input priority 0; }",
+             "add rule ip t c udp dport 9009 numgen inc mod 2 == 0 drop")
+    run(*far, "; ".join(rules))
+    try:
+        flow = probe(pair, "flow", 64, 1000, 0.2)
+    finally:
+        run(*far, "delete table ip t")
+    assert flow["received"] == flow["sent"] // 2
+
+
+@pytest.mark.parametrize("words", [[], ["flow"], ["what", "a", "b", "127.0.0.1", "1", "1", "1"],
+                                   ["pong", "/nowhere", "/nowhere", "127.0.0.1", "64", "200", "1"]])
+def test_wrong_words_are_refused(pair, words):
+    done = subprocess.run([pair[0], *words], capture_output=True, text=True)
+    assert done.returncode != 0 and done.stderr
