@@ -113,6 +113,7 @@ def test_lost_datagrams_are_missed(pair):
     finally:
         run(*far, "delete table ip t")
     assert flow["received"] == flow["sent"] // 2
+    assert flow["reordered"] == flow["duplicated"] == 0
 
 
 @pytest.mark.parametrize("words", [[], ["flow"], ["what", "a", "b", "127.0.0.1", "1", "1", "1"],
