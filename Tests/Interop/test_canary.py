@@ -57,7 +57,7 @@ def test_two_swapped_blocks_are_seen(pair):
 
 def test_nobody_there_is_seen(pair):
     with pytest.raises((LabError, OSError)):
-        echo(pair.left.namespace, "10.90.0.99", [8])
+        echo(pair.left.namespace, "10.90.0.99", [8], timeout=0.3)
 
 
 def test_a_second_delivery_is_seen(pair):

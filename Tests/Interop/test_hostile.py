@@ -4,15 +4,18 @@ A message is "recorded" while a filter withholds it from the end it was meant fo
 holds authentic messages that nobody has seen, and decides how they arrive.
 """
 
+import base64
 import contextlib
+import hashlib
 import random
 import socket
+import threading
 
 import pytest
 
 from ends import End, Pair, hexadecimal, psk
 from lab import wait_until
-from traffic import (Injector, Tap, bound_udp, content, echo, exchange, exchange_patiently,
+from traffic import (Flow, Injector, Tap, bound_udp, content, echo, exchange, exchange_patiently,
                      make_socket, receive_all, withheld)
 
 IP_TOS, IPV6_TCLASS = 1, 67
@@ -422,3 +425,49 @@ def test_struct_of_the_injector_is_what_the_kernel_sends(lab):
         inject.send(b"hello", tos=2)
         data, control, _, source = server.recvmsg(100, 100)
         assert (data, source, control[0][2][0]) == (b"hello", ("10.82.0.1", 4242), 2)
+
+
+def bogus_initiation(public, source):
+    """Nobody's handshake, with the MAC1 that anyone can compute who knows the responder's public
+    key (paper 5.4.4): it has to be looked at."""
+    key = hashlib.blake2s(b"mac1----" + base64.b64decode(public)).digest()
+    message = b"\1\0\0\0" + source.randbytes(112)
+    mac1 = hashlib.blake2s(message, key=key, digest_size=16).digest()
+    return message + mac1 + bytes(16)
+
+
+@pytest.mark.parametrize("peer", ["theirs", "ours"])
+def test_a_flood_of_handshakes_while_a_transfer_runs(lab, peer):
+    """Cookies come into play, the transfer lives, and who answers the cookie gets a session."""
+    pair = Pair(lab, (peer, "ours"), keepalive=1)
+    source = random.Random(11)
+    messages = [bogus_initiation(pair.right.public, source) for _ in range(2000)]
+    stop = threading.Event()
+
+    def flood(inject):
+        while not stop.is_set():
+            for n, message in enumerate(messages):
+                with contextlib.suppress(OSError):
+                    inject.send(message, source=("10.82.0.66", 1024 + n))
+
+    pair.left.namespace.address("eth0", "10.82.0.66/32")  # the replies have somewhere to go
+    with Flow(*pair.spaces(), pair.inner(1)) as flow, injector(pair) as inject, \
+            Tap(pair.right.namespace) as tap:
+        flow.goes_on()
+        thread = threading.Thread(target=flood, args=(inject,), daemon=True)
+        thread.start()
+        try:
+            cookies = tap.wait_for(1, outgoing=True, kind=3)
+            assert {len(message) for message, _, _ in cookies} == {64}
+            flow.goes_on()
+            before = pair.right.get()[1][hexadecimal(pair.left.public)]
+            pair.left.set("peer", pair.right.public, "remove")
+            pair.introduce(0, endpoint=pair.endpoint(1), keepalive=1)
+            wait_until(lambda: pair.right.get()[1][hexadecimal(pair.left.public)]
+                       ["last_handshake_time_nsec"] != before["last_handshake_time_nsec"],
+                       40, "a handshake under load")
+        finally:
+            stop.set()
+            thread.join()
+        flow.goes_on()
+    assert pair.right.handshake_age(pair.left.public) > 0

@@ -138,12 +138,12 @@ def internet_checksum(data):
     return ~total & 0xFFFF
 
 
-def echo(source, address, sizes, seed="0"):
+def echo(source, address, sizes, seed="0", timeout=10):
     """ICMP echo requests of each size; the kernel at `address` sends the content back."""
     is_v6 = ":" in address
     protocol = socket.IPPROTO_ICMPV6 if is_v6 else socket.IPPROTO_ICMP
     request, reply = (128, 129) if is_v6 else (8, 0)
-    with make_socket(source, family(address), socket.SOCK_RAW, protocol) as raw:
+    with make_socket(source, family(address), socket.SOCK_RAW, protocol, timeout=timeout) as raw:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         raw.connect((address, 0))
         for number, size in enumerate(sizes):
