@@ -5,7 +5,8 @@ import time
 import pytest
 
 from ends import Pair
-from traffic import Flow, Tap
+from lab import wait_until
+from traffic import Flow, Stream, Tap, content
 
 # Beyond REKEY_AFTER_TIME (120 s), and REJECT_AFTER_TIME (180 s), when the first keys are gone.
 SECONDS = 200
@@ -41,11 +42,12 @@ def test_rekey_under_traffic(lab, initiator):
 def test_an_idle_tunnel_wakes_up(lab, kinds):
     """After the keys have expired the first packet begins anew."""
     pair = Pair(lab, kinds)
-    with Flow(*pair.spaces(), pair.inner(1)) as flow:
-        flow.goes_on()
-        flow._pause = 190
+    with Stream(*pair.spaces(), pair.inner(1)) as stream:
+        stream.send(content("before", 100_000))
+        wait_until(lambda: stream.received == stream.sent, 20, "the first half")
         first = pair.left.handshake_age(pair.right.public)
         time.sleep(SECONDS)
-        flow._pause = 0.002
-        flow.goes_on()
-        assert pair.left.handshake_age(pair.right.public) > first
+        assert pair.left.handshake_age(pair.right.public) == first
+        stream.send(content("after", 100_000))
+        stream.finish()
+    assert pair.left.handshake_age(pair.right.public) > first
