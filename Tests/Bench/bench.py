@@ -27,6 +27,7 @@ from measure import FULL, QUICK, Session
 STEPS = {"start": "start", "memory_idle": "memory", "rtt": "rtt", "tcp": "tcp", "busy": "busy",
          "steady": "steady", "udp1200": "udp1200", "udp64": "udp64", "memory_peak": "memory"}
 
+LIMIT = 11.5 * 60  # seconds: no round is begun that would end later, unless asked for
 NEEDS_WIRE = {"rtt", "busy", "steady"}  # told without the round-trip time of no tunnel
 
 
@@ -42,6 +43,7 @@ def arguments():
                         help="write Benchmarks.md and its charts there (Docs, if all is measured)")
     parser.add_argument("--seed", type=int, default=1, help="of the order of contenders")
     options = parser.parse_args()
+    options.limit = LIMIT if options.rounds is None else float("inf")
     options.rounds = options.rounds or (1 if options.quick else 5)
     words = [word for many in options.only for word in many.split(",") if word]
     names = {name.replace(" ", "-"): name for name in CONTENDERS}
@@ -122,7 +124,11 @@ def main():
             print(f"measures {find_gateway()}", flush=True)
         with tempfile.TemporaryDirectory(prefix="bench-") as directory:
             udpbench = build_udpbench(directory)
-            for _ in range(options.rounds):
+            for done in range(options.rounds):
+                taken = time.monotonic() - started
+                if done and taken + taken / done > options.limit:
+                    print(f"another round would take too long: {done} it is")
+                    break
                 results.new_round()
                 names = list(options.contenders)
                 order.shuffle(names)
@@ -137,7 +143,7 @@ def main():
         return 130
     facts = {
         "machine": describe(), "versions": versions(), "complaints": watch.complaints(),
-        "rounds": options.rounds, "seed": options.seed, "quick": options.quick,
+        "rounds": len(results.rounds), "seed": options.seed, "quick": options.quick,
         "seconds": time.monotonic() - started, "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
     print("\n" + report.text(results, facts))
