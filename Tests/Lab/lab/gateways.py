@@ -152,6 +152,7 @@ class Gateway:
 
     def write_config(self, slices, **settings):
         """JSON is YAML."""
+        self.slice_count = len(slices)
         document = {
             "cluster": self.cluster, "stateDirectory": str(self.state),
             "adminSocket": str(self.socket), "namespacePrefix": self.namespace_prefix,
@@ -179,7 +180,9 @@ class Gateway:
             if not self.process.is_running:
                 raise LabError(f"the gateway of {self.name} ended with "
                                f"{self.process.popen.returncode}:\n{self.process.tail()}")
-            return self.socket.exists() and self.ctl("version", check=False).returncode == 0
+            if not self.socket.exists() or self.ctl("version", check=False).returncode != 0:
+                return False
+            return len(self.status()["slices"]) == self.slice_count
 
         wait_until(answers, seconds, f"the gateway of {self.name} to answer")
 
