@@ -41,7 +41,8 @@ level=$(printf '%s\n' "$rating" | sed -n 's/.*Overall exposure level.*: \([0-9.]
 # the host, and nobody would see the router namespaces under /run/netns.
 forbidden='ProtectSystem|ProtectHome|ProtectProc|ProcSubset|ProtectKernelTunables'
 forbidden+='|ProtectKernelModules|ProtectKernelLogs|ProtectControlGroups|PrivateTmp'
-forbidden+='|PrivateDevices|PrivateMounts|PrivateIPC|IPCNamespacePath|PrivateUsers|PrivateNetwork'
+forbidden+='|PrivateDevices|PrivateMounts|PrivateIPC|PrivatePIDs|PrivateBPF|IPCNamespacePath'
+forbidden+='|PrivateUsers|PrivateNetwork'
 forbidden+='|NetworkNamespacePath|ReadWritePaths|ReadOnlyPaths|InaccessiblePaths|ExecPaths'
 forbidden+='|NoExecPaths|BindPaths|BindReadOnlyPaths|TemporaryFileSystem|MountImages'
 forbidden+='|ExtensionImages|ExtensionDirectories|RootDirectory|RootImage|DynamicUser'
