@@ -88,11 +88,17 @@ def test_from_ipv4_to_ipv6(lab):
     with there, back:
         there.goes_on()
         pair.outer = 6
-        pair.left.set("peer", pair.right.public, "endpoint", pair.endpoint(1))
+
+        def both_moved():
+            """What was on its way over IPv4 moves our end back: then it is told again."""
+            if pair.left.peer(pair.right.public)["endpoint"] != pair.endpoint(1):
+                pair.left.set("peer", pair.right.public, "endpoint", pair.endpoint(1))
+                return False
+            return pair.right.peer(pair.left.public)["endpoint"] == pair.endpoint(0)
+
+        wait_until(both_moved, 10, "both ends to use IPv6")
         there.goes_on()
         back.goes_on()
-        wait_until(lambda: pair.right.peer(pair.left.public)["endpoint"] == pair.endpoint(0), 10,
-                   "the other end to see it")
 
 
 @SIDES
