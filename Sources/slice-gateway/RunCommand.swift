@@ -67,7 +67,8 @@ struct RunCommand: AsyncParsableCommand {
 struct CleanupCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cleanup",
-        abstract: "Remove the router namespaces and interfaces that a stopped daemon left in place.",
+        abstract:
+            "Remove the router namespaces and interfaces that a stopped daemon left in place.",
         discussion: """
             Endpoints lose their slice interface. Accepted manifests and the addresses given to \
             endpoints are kept: the next start gives the same ones again.

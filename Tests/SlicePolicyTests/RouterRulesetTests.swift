@@ -8,7 +8,8 @@ private func prefix(_ text: String) throws -> IPPrefix { try #require(IPPrefix(t
 @Suite struct RouterRulesetTests {
     private func ruleset() throws -> RouterRuleset {
         RouterRuleset(
-            tunnel: "slice-a", gatewayAddresses: [try address("10.80.1.1"), try address("fd00::1")],
+            tunnel: "slice-a",
+            gatewayAddresses: [try address("10.80.1.1"), try address("fd00::1")],
             remotePrefixes: [try prefix("10.80.2.0/24"), try prefix("fd00:2::/64")],
             ports: [
                 .init(interface: "epb", addresses: [try address("10.80.1.3")]),

@@ -120,7 +120,9 @@ extension SliceWorker {
             for endpoint in peer.endpoints {
                 guard let entry = running.resolutions[endpoint] else { continue }
                 if let problem = entry.problem {
-                    check("name", .fail, problem, "mend the name, or put an address into the manifest")
+                    check(
+                        "name", .fail, problem, "mend the name, or put an address into the manifest"
+                    )
                 } else if !entry.addresses.isEmpty {
                     check("name", .ok, "\(endpoint) is \(entry.addresses[0])")
                 }

@@ -247,7 +247,8 @@ final class EchoProber: Sendable {
             let offset = address.isIPv4 ? 4 : 8
             for (index, byte) in address.bytes.enumerated() { raw[offset + index] = byte }
         }
-        let size = address.isIPv4
+        let size =
+            address.isIPv4
             ? MemoryLayout<sockaddr_in>.size : MemoryLayout<sockaddr_in6>.size
         return withUnsafePointer(to: &storage) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {

@@ -6,18 +6,18 @@ import SlicePolicy
 
 /// The kernel's half of a slice: reads what is there, compares it with the plan, and changes
 /// what differs. Used by one thread at a time.
-final class RouterNamespace {
-    struct Outcome {
+package final class RouterNamespace {
+    package struct Outcome {
         /// What was done, one line each; empty when everything was in place.
-        var changes: [String] = []
+        package var changes: [String] = []
         /// Endpoints that could not be put in order, and why.
-        var problems: [AddressBook.Key: any Error] = [:]
+        package var problems: [AddressBook.Key: any Error] = [:]
     }
 
-    let namespace: NetworkNamespace
-    let name: String
+    package let namespace: NetworkNamespace
+    package let name: String
     /// Whether this object made the namespace, rather than found it.
-    let isNew: Bool
+    package let isNew: Bool
     private let netlink: Netlink
     private let nftables: Nftables
     /// What the kernel showed after the last ruleset was applied, without its counters.
@@ -27,7 +27,7 @@ final class RouterNamespace {
     private var countersBefore: [String: UInt64] = [:]
 
     /// Finds or makes the namespace. One of that name that somebody else made is left alone.
-    init(named name: String, tunnelAlias: String) throws {
+    package init(named name: String, tunnelAlias: String) throws {
         self.name = name
         if NetworkNamespace.exists(named: name) {
             namespace = try .named(name)
@@ -54,11 +54,11 @@ final class RouterNamespace {
     }
 
     /// Whether the name still leads to this namespace.
-    var isInPlace: Bool { (try? NetworkNamespace.named(name)) == namespace }
+    package var isInPlace: Bool { (try? NetworkNamespace.named(name)) == namespace }
 
     // MARK: Before the TUN device is made
 
-    func applySettings(_ plan: RouterPlan) throws -> [String] {
+    package func applySettings(_ plan: RouterPlan) throws -> [String] {
         var changes: [String] = []
         try namespace.run {
             for (key, value) in plan.settings {
@@ -75,7 +75,7 @@ final class RouterNamespace {
 
     /// Idempotent. Endpoints whose namespace is not given are left as they are. Throws when the
     /// router itself cannot be put in order.
-    func apply(
+    package func apply(
         _ plan: RouterPlan, endpoints: [AddressBook.Key: NetworkNamespace]
     ) throws -> Outcome {
         var outcome = Outcome()
@@ -177,7 +177,7 @@ final class RouterNamespace {
     }
 
     /// Packets dropped by the ruleset, by reason, since this daemon began.
-    func drops() throws -> [String: UInt64] {
+    package func drops() throws -> [String: UInt64] {
         var drops = countersBefore
         for (name, packets) in try counters() { drops[name, default: 0] += packets }
         return drops.filter { $0.value > 0 }
@@ -185,7 +185,7 @@ final class RouterNamespace {
 
     // MARK: Ports
 
-    func links() throws -> [Link] { try netlink.links() }
+    package func links() throws -> [Link] { try netlink.links() }
 
     /// Puts one endpoint's veth in order, or makes it. Nothing half-made is left behind.
     private func apply(
@@ -283,13 +283,13 @@ final class RouterNamespace {
     }
 
     /// Both ends and everything on them.
-    func removePort(_ interface: String) throws {
+    package func removePort(_ interface: String) throws {
         guard let link = try netlink.link(named: interface), link.isOurPort else { return }
         try ignoringAbsence { () throws(LinuxError) in try netlink.deleteLink(interface) }
     }
 
     /// Takes everything of ours away, the namespace included.
-    func remove() throws {
+    package func remove() throws {
         for link in try netlink.links() where link.isOurs {
             try ignoringAbsence { () throws(LinuxError) in try netlink.deleteLink(link.name) }
         }

@@ -53,7 +53,7 @@ struct SliceState: Sendable {
     }
 
     func store(manifest text: [UInt8]) throws(LinuxError) {
-        try AtomicFile.write(manifestPath, text, mode: 0o600)
+        try Self.put(manifestPath, text)
     }
 
     // MARK: Leases
@@ -70,7 +70,7 @@ struct SliceState: Sendable {
     }
 
     func store(leases book: AddressBook) throws(LinuxError) {
-        try AtomicFile.write(leasesPath, text: book.fileText, mode: 0o600)
+        try Self.put(leasesPath, Array(book.fileText.utf8))
     }
 
     // MARK: Attachments and source
@@ -108,7 +108,13 @@ struct SliceState: Sendable {
     private static func write(_ path: String, _ value: some Encodable) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted]
-        try AtomicFile.write(path, Array(encoder.encode(value)) + [10], mode: 0o600)
+        try put(path, Array(encoder.encode(value)) + [10])
+    }
+
+    /// What is there already is not written again: a slice comes up on a full disk too.
+    private static func put(_ path: String, _ bytes: [UInt8]) throws(LinuxError) {
+        if let old = try? read(path, limitBytes: bytes.count), old == bytes { return }
+        try AtomicFile.write(path, bytes, mode: 0o600)
     }
 
     private static func read(

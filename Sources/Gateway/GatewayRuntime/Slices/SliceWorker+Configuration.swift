@@ -21,7 +21,9 @@ extension SliceWorker {
         } catch {
             failures = SliceFailure.lines(error)
             for line in failures { logger.error("\(line)") }
-            return ["slice \(running.plan.slice) is left as it was: \(failures.joined(separator: "; "))"]
+            return [
+                "slice \(running.plan.slice) is left as it was: \(failures.joined(separator: "; "))"
+            ]
         }
         // Another slice, or another key: another interface.
         if inputs.manifest.name != running.plan.slice

@@ -35,7 +35,8 @@ extension SliceWorker {
         }
         for endpoint in config.endpoints {
             let key = AddressBook.Key(endpoint.namespace, endpoint.name)
-            if let known = attached[key], known.isConfigured, known.reference == endpoint.reference {
+            if let known = attached[key], known.isConfigured, known.reference == endpoint.reference
+            {
                 continue
             }
             attached[key] = Attached(
@@ -165,7 +166,8 @@ extension SliceWorker {
         let bookBefore = running.book
         if let before, before.isConfigured, before.reference != endpoint.reference {
             throw APIError(
-                .conflict, "the endpoint \(key) is attached by gateway.conf, to \(before.reference)",
+                .conflict,
+                "the endpoint \(key) is attached by gateway.conf, to \(before.reference)",
                 hint: "change gateway.conf and run `slicectl reload`")
         }
         do {
@@ -237,7 +239,8 @@ extension SliceWorker {
             }
             if !lease.addresses.contains(address) {
                 throw APIError(
-                    .conflict, "the endpoint \(lease.key) has other addresses: "
+                    .conflict,
+                    "the endpoint \(lease.key) has other addresses: "
                         + lease.addresses.map(\.description).joined(separator: ", "),
                     hint: "leave the addresses out: they are given by the gateway")
             }
@@ -301,7 +304,8 @@ extension SliceWorker {
             APIError(.notFound, "\(what): \(error)")
         case is RouterConflict: APIError(.conflict, "\(what): \(error)")
         case is LinuxError: APIError(.internalError, "\(what): \(error)")
-        default: APIError(.conflict, "\(what): " + SliceFailure.lines(error).joined(separator: "; "))
+        default:
+            APIError(.conflict, "\(what): " + SliceFailure.lines(error).joined(separator: "; "))
         }
     }
 }

@@ -69,7 +69,8 @@ extension SliceWorker {
             if entry.isUnderWay { continue }
             if let askedAt = entry.askedAt, now - askedAt < pause { continue }
             entry.askedAt = now
-            entry.isUnderWay = environment.resolver.resolve(host, port: port) { [weak self] answer in
+            entry.isUnderWay = environment.resolver.resolve(host, port: port) {
+                [weak self] answer in
                 Task { await self?.resolved(endpoint, answer) }
             }
             running.resolutions[endpoint] = entry

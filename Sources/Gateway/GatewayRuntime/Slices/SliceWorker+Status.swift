@@ -85,7 +85,16 @@ extension SliceWorker {
         _ peer: SlicePlan.Peer, _ current: PeerStatus?, _ running: Running
     ) -> String? {
         guard let current else { return "the tunnel does not know \(peer.cluster)" }
-        if current.hasSession { return nil }
+        if current.hasSession {
+            // A session outlives a peer that died by three minutes. Only whoever answered before
+            // is missed: not every WireGuard answers echoes.
+            guard let last = running.roundTrips[peer.publicKey] else { return nil }
+            let silence = MonotonicClock.now() - last.at
+            return silence < .seconds(20)
+                ? nil
+                : "\(peer.cluster) has not answered for \(silence.count / 1_000_000_000) s, though "
+                    + "the session is not over"
+        }
         let names = peer.endpoints.compactMap { running.resolutions[$0]?.problem }
         if let endpoint = current.endpoint {
             let hint = names.isEmpty ? "" : " (\(names.joined(separator: "; ")))"
@@ -120,8 +129,10 @@ extension SliceWorker {
             interface: endpoint.interface
                 ?? RouterNames.endpointInterface(slice: running.plan.slice),
             traffic: TrafficReport(
-                receivedBytes: counters?.receivedBytes ?? 0, receivedPackets: counters?.receivedPackets ?? 0,
-                transmittedBytes: counters?.sentBytes ?? 0, transmittedPackets: counters?.sentPackets ?? 0),
+                receivedBytes: counters?.receivedBytes ?? 0,
+                receivedPackets: counters?.receivedPackets ?? 0,
+                transmittedBytes: counters?.sentBytes ?? 0,
+                transmittedPackets: counters?.sentPackets ?? 0),
             state: problems.isEmpty ? .up : link == nil ? .down : .degraded, problems: problems)
     }
 
@@ -161,11 +172,14 @@ extension SliceWorker {
             reply.outcome = .answered
             reply.rttMicroseconds = UInt64(max(0, time.count)) / 1000
         case .timedOut:
-            reply.detail = explain(address, peer, running)
+            reply.detail =
+                explain(address, peer, running)
                 ?? "no answer within \(request.timeoutMilliseconds) ms"
         case .refused(let code):
             reply.outcome = .unreachable
-            reply.detail = "\(LinuxError("send to", "\(address)", errno: code))"
+            reply.detail =
+                (peer == nil ? explain(address, nil, running) : nil)
+                ?? "\(LinuxError("send to", "\(address)", errno: code))"
         }
         if let peer, reply.outcome == .timedOut, !hasSession(peer, running) {
             reply.outcome = .unreachable
@@ -221,6 +235,9 @@ extension SliceWorker {
             return peer.overlayAddresses.contains(address)
                 ? "there is a session with \(peer.cluster), and its gateway does not answer"
                 : "there is a session with \(peer.cluster): nobody answers at \(address)"
+        }
+        guard running.plan.localPrefixes.contains(where: { $0.contains(address) }) else {
+            return "no cluster of the slice has this address"
         }
         guard let key = running.book.owner(of: address), let endpoint = attached[key] else {
             return "no endpoint has this address"

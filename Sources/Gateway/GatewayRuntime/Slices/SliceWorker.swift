@@ -120,7 +120,9 @@ actor SliceWorker {
         } catch {
             let lines = SliceFailure.lines(error)
             if lines != failures {
-                for line in lines { logger.error("\(line)", metadata: ["file": "\(config.manifest)"]) }
+                for line in lines {
+                    logger.error("\(line)", metadata: ["file": "\(config.manifest)"])
+                }
             }
             failures = lines
         }
