@@ -62,7 +62,7 @@ package struct UnixServerSocket: Sendable {
         let descriptor = try Self.makeSocket(path)
         // Its name comes when it listens: `wg` removes a socket file at which it is refused, and
         // between bind and listen everybody is.
-        let early = Self.earlyName(path)
+        let early = Self.earlyName(path, descriptor)
         do {
             guard fchmod(descriptor, mode) == 0 else { throw Self.failed("fchmod", path) }
             unlink(early)
@@ -114,11 +114,11 @@ package struct UnixServerSocket: Sendable {
         }
     }
 
-    /// A short name of this process in the same directory, which `wg` does not take for a socket
-    /// of an interface. Paths have little room.
-    private static func earlyName(_ path: String) -> String {
+    /// A short name in the same directory, of this socket of this process alone, which `wg` does
+    /// not take for a socket of an interface. Paths have little room.
+    private static func earlyName(_ path: String, _ descriptor: CInt) -> String {
         let directory = path.prefix(through: path.lastIndex(of: "/") ?? path.startIndex)
-        let name = "\(directory).\(getpid())"
+        let name = "\(directory).\(getpid())-\(descriptor)"
         return name.utf8.count <= maximumPathBytes ? name : "\(directory).~"
     }
 
