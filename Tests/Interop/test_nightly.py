@@ -42,7 +42,7 @@ def test_rekey_under_traffic(lab, initiator):
 def test_an_idle_tunnel_wakes_up(lab, kinds):
     """After the keys have expired the first packet begins anew."""
     pair = Pair(lab, kinds)
-    with Stream(*pair.spaces(), pair.inner(1)) as stream:
+    with Stream(*pair.spaces(), pair.inner(1), timeout=SECONDS + 60) as stream:
         stream.send(content("before", 100_000))
         wait_until(lambda: stream.received == stream.sent, 20, "the first half")
         first = pair.left.handshake_age(pair.right.public)
