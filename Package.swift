@@ -124,8 +124,8 @@ let package = Package(
         suite(
             "GatewayRuntimeTests",
             uses: [
-                "GatewayRuntime", "Tunnel", "Noise", "AdminAPI", "SliceModel", "LinuxNet",
-                "Addresses", "Timing", logging, nio, nioPosix,
+                "GatewayRuntime", "Tunnel", "Noise", "AdminAPI", "SliceModel", "SlicePolicy",
+                "LinuxNet", "Addresses", "Timing", logging, nio, nioPosix,
             ]),
         suite(
             "SlicectlTests",
@@ -143,6 +143,14 @@ let package = Package(
                 "LinuxNet", "WanModel", "Timing", "Addresses",
             ],
             path: "Tests/Fuzz/Targets", swiftSettings: strict),
+        .target(name: "CAllocationCounter", path: "Tests/Support/CAllocationCounter"),
+        suite("FuzzReplayTests", uses: ["FuzzTargets"]),
+        suite(
+            "AllocationTests",
+            uses: [
+                "CAllocationCounter", "EstablishedTunnel", "Tunnel", "Noise", "Packets", "Timing",
+                "Addresses",
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

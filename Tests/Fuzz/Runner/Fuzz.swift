@@ -42,14 +42,17 @@ nonisolated(unsafe) private var chosen = FuzzTarget.canary
     private static func describe(_ target: FuzzTarget, in directory: String) {
         for (i, seed) in target.seeds().enumerated() { write(seed, to: "\(directory)/seed-\(i)") }
         let words = target.words.map { word in
-            "\"" + word.utf8.map { "\\x" + String(0x100 + Int($0), radix: 16).dropFirst() }.joined() + "\"\n"
+            "\"" + word.utf8.map { "\\x" + String(0x100 + Int($0), radix: 16).dropFirst() }.joined()
+                + "\"\n"
         }
         write(Array(words.joined().utf8), to: "\(directory)/words.dict")
         write(Array("\(target.maximumBytes)\n".utf8), to: "\(directory)/maximum")
     }
 
     private static func write(_ bytes: [UInt8], to path: String) {
-        guard let file = fopen(path, "w") else { fail("\(path): \(String(cString: strerror(errno)))") }
+        guard let file = fopen(path, "w") else {
+            fail("\(path): \(String(cString: strerror(errno)))")
+        }
         let written = fwrite(bytes, 1, bytes.count, file)
         guard fclose(file) == 0, written == bytes.count else { fail("\(path): not written") }
     }

@@ -10,7 +10,9 @@ extension FuzzTarget {
         while offset + 1 < bytes.count {
             let length = Int(bytes[offset + 1])
             // Here a check is missing: the record may end after the input.
-            for i in 0..<length { sum &+= bytes.load(fromByteOffset: offset + 2 + i, as: UInt8.self) }
+            for i in 0..<length {
+                sum &+= bytes.load(fromByteOffset: offset + 2 + i, as: UInt8.self)
+            }
             precondition(offset + 2 + length <= bytes.count, "read past the end \(sum)")
             offset += 2 + length
         }

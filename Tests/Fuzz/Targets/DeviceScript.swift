@@ -53,7 +53,9 @@ private final class DeviceScript {
         var peer = PeerChange(peer.publicKey)
         peer.endpoint = EstablishedTunnel.endpoint
         peer.persistentKeepalive = 25
-        peer.allowedIPs = [IPPrefix("10.0.0.0/8")].compactMap { $0.map { PeerChange.AllowedIP($0) } }
+        peer.allowedIPs = [IPPrefix("10.0.0.0/8")].compactMap {
+            $0.map { PeerChange.AllowedIP($0) }
+        }
         change.peers = [peer]
         guard (try? device.apply(change, now: now)) != nil else {
             preconditionFailure("the device refuses its configuration")

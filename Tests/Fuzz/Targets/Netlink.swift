@@ -2,7 +2,8 @@ import LinuxNet
 
 extension FuzzTarget {
     static let netlink = FuzzTarget(
-        "netlink-reply", maximumBytes: 1024, seeds: { NetlinkSeeds.all + [NetlinkSeeds.all.flatMap { $0 }] }
+        "netlink-reply", maximumBytes: 1024,
+        seeds: { NetlinkSeeds.all + [NetlinkSeeds.all.flatMap { $0 }] }
     ) { NetlinkReply.fuzz($0) }
 }
 

@@ -102,7 +102,8 @@ private final class InboundScript {
             precondition(message[0] != 4 && outcome.received == before.received)
             return
         }
-        let packets = inbound.coalescer.packetCount - (before.drained == drained ? before.packets : 0)
+        let packets =
+            inbound.coalescer.packetCount - (before.drained == drained ? before.packets : 0)
         precondition(packets == 0 || packets == 1)
         let drops = outcome.drops - before.drops
         let received = outcome.received - before.received
@@ -194,7 +195,9 @@ private final class OutboundScript {
     private var nextCounter: UInt64 = 0
     private var mtu = 1420
 
-    init() { outbound = Outbound(forwarding: tunnel.forwarding, batchBytes: 70_000, batchGroups: 4) }
+    init() {
+        outbound = Outbound(forwarding: tunnel.forwarding, batchBytes: 70_000, batchGroups: 4)
+    }
 
     static let seeds: [[UInt8]] =
         SeedPackets.reads.map { FuzzScript.step(0, 0, $0) } + [
@@ -231,7 +234,9 @@ private final class OutboundScript {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 2)
         defer { buffer.deallocate() }
         buffer.copyMemory(from: bytes)
-        if buffer.count >= 30 { for (i, byte) in destination.enumerated() { buffer[26 + i] = byte } }
+        if buffer.count >= 30 {
+            for (i, byte) in destination.enumerated() { buffer[26 + i] = byte }
+        }
         outbound.begin(buffer)
         var rounds = 0
         while true {
