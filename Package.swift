@@ -85,7 +85,8 @@ let package = Package(
             "GatewayRuntime", in: "Gateway",
             uses: [
                 "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy", "AdminAPI", "LinuxNet",
-                "Bytes", "Timing", "Addresses", "Telemetry", "ConfigFile", "CLinux", logging, nio, nioPosix,
+                "Bytes", "Timing", "Addresses", "Telemetry", "ConfigFile", "CLinux", logging, nio,
+                nioPosix,
                 nioHTTP,
             ]),
 

@@ -40,7 +40,9 @@ enum Background {
     }
 
     @Sendable static func reportReady() {
-        guard let text = getenv(readyVariable), let fd = Int32(String(cString: text)) else { return }
+        guard let text = getenv(readyVariable), let fd = Int32(String(cString: text)) else {
+            return
+        }
         unsetenv(readyVariable)
         var byte: UInt8 = 1
         letGoOfTerminal()

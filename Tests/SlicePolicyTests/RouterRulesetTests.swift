@@ -14,7 +14,8 @@ private func prefix(_ text: String) throws -> IPPrefix { try #require(IPPrefix(t
             ports: [
                 .init(interface: "epb", addresses: [try address("10.80.1.3")]),
                 .init(
-                    interface: "epa", addresses: [try address("10.80.1.2"), try address("fd00::2")]),
+                    interface: "epa",
+                    addresses: [try address("10.80.1.2"), try address("fd00::2")]),
             ])
     }
 

@@ -186,7 +186,8 @@ import Tunnel
     @Test func clockSetBackStillGivesGreaterTimestamps() throws {
         let wire = try Wire()
         wire.send(wire.packet(from: wire.a, payload: [1]), from: wire.a)
-        wire.wall = WallTime(nanosecondsSince1970: wire.wall.nanosecondsSince1970 - 3_600_000_000_000)
+        wire.wall = WallTime(
+            nanosecondsSince1970: wire.wall.nanosecondsSince1970 - 3_600_000_000_000)
         wire.advance(.seconds(200))
         wire.send(wire.packet(from: wire.a, payload: [2]), from: wire.a)
         #expect(wire.b.delivered.last?.last == 2)

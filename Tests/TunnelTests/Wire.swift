@@ -46,7 +46,8 @@ final class Wire {
         wall = WallTime(nanosecondsSince1970: 1_700_000_000_000_000_000)
         a = End(seed: seed, address: "192.0.2.1:51820")
         b = End(seed: seed &+ 7919, address: "192.0.2.2:51820")
-        try configure(a, peer: b, prefix: "10.0.2.0/24", psk: psk, keepalive: keepalive, knows: true)
+        try configure(
+            a, peer: b, prefix: "10.0.2.0/24", psk: psk, keepalive: keepalive, knows: true)
         try configure(b, peer: a, prefix: "10.0.1.0/24", psk: psk, keepalive: 0, knows: false)
     }
 
@@ -117,7 +118,8 @@ final class Wire {
             end.device.handshakeMessage(
                 UnsafeRawBufferPointer(raw), from: source, underLoad: loaded === end, now: time)
         }
-        for (i, drop) in PacketDrop.allCases.enumerated() where end.inbound.drops[drop] > before[i] {
+        for (i, drop) in PacketDrop.allCases.enumerated() where end.inbound.drops[drop] > before[i]
+        {
             end.drops.append(drop)
         }
         drain(end)

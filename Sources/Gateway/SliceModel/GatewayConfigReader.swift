@@ -29,7 +29,8 @@ enum GatewayConfigReader {
             checkApart(slices, object.log)
             return GatewayConfig(
                 cluster: cluster, stateDirectory: stateDirectory, adminSocket: adminSocket,
-                namespacePrefix: namespacePrefix, logLevel: logLevel, logFormat: logFormat, limits: limits,
+                namespacePrefix: namespacePrefix, logLevel: logLevel, logFormat: logFormat,
+                limits: limits,
                 slices: slices.compactMap { $0.value.finished(for: cluster, object.log) })
         }
     }

@@ -7,7 +7,8 @@ extension UnsafeRawPointer {
         T(bigEndian: loadUnaligned(fromByteOffset: offset, as: T.self))
     }
     @inlinable @inline(__always)
-    package func loadLittle<T: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, as: T.Type) -> T {
+    package func loadLittle<T: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, as: T.Type) -> T
+    {
         T(littleEndian: loadUnaligned(fromByteOffset: offset, as: T.self))
     }
 }
@@ -18,7 +19,8 @@ extension UnsafeMutableRawPointer {
         T(bigEndian: loadUnaligned(fromByteOffset: offset, as: T.self))
     }
     @inlinable @inline(__always)
-    package func loadLittle<T: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, as: T.Type) -> T {
+    package func loadLittle<T: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, as: T.Type) -> T
+    {
         T(littleEndian: loadUnaligned(fromByteOffset: offset, as: T.self))
     }
     @inlinable @inline(__always)

@@ -56,6 +56,7 @@ int clinux_signalfd_next(int fd);
 int clinux_set_receive_timeout(int fd, int64_t nanoseconds);
 int clinux_flock_exclusive(int fd);
 int clinux_flock_wait(int fd);
-int clinux_notify_send(int fd, const char *path, size_t path_length, const void *text, size_t length);
+int clinux_notify_send(
+    int fd, const char *path, size_t path_length, const void *text, size_t length);
 /// The magic number of the file system that holds the file (linux/magic.h).
 int64_t clinux_filesystem_type(int fd);

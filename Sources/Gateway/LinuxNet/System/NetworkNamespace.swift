@@ -73,7 +73,8 @@ package final class NetworkNamespace: Sendable {
         return fd
     }
 
-    /// A fresh namespace without a name: it lives as long as something holds it. Its loopback is up.
+    /// A fresh namespace without a name: it lives as long as something holds it. Its loopback
+    /// is up.
     package static func anonymous() throws(LinuxError) -> NetworkNamespace {
         try onFreshThread { () throws(LinuxError) in
             try check(clinux_unshare_network(), "create", "network namespace")
