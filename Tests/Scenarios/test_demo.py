@@ -70,7 +70,9 @@ def failed_steps(report):
     return {check["step"] for check in report["checks"] if not check["holds"]}
 
 
-@pytest.mark.parametrize("before", [(), ("unshare", "-Urnm")], ids=["root", "user-namespace"])
+@pytest.mark.parametrize("before", [
+    pytest.param((), id="root", marks=pytest.mark.nightly),
+    pytest.param(("unshare", "-Urnm"), id="user-namespace")])
 def test_it_ends_well_and_leaves_nothing(tmp_path, before):
     names = names_now()
     status, report, text = demo(tmp_path, before=before)
@@ -90,7 +92,7 @@ def test_it_ends_well_and_leaves_nothing(tmp_path, before):
     pytest.param("no-cut", 7, marks=pytest.mark.nightly),
     pytest.param("no-quorum", 7, marks=pytest.mark.nightly),
     pytest.param("no-heal", 8, marks=pytest.mark.nightly),
-    ("no-isolation", 9),
+    pytest.param("no-isolation", 9, marks=pytest.mark.nightly),
     pytest.param("litter", 11, marks=pytest.mark.nightly),
     pytest.param("error", 6, marks=pytest.mark.nightly),
 ])
@@ -103,7 +105,7 @@ def test_it_notices_what_is_wrong(tmp_path, what, step):
 
 
 @pytest.mark.parametrize("number,seconds", [
-    pytest.param(number, round(random.Random(f"{number}/{n}").uniform(0.05, 40), 2),
+    pytest.param(number, round(random.Random(f"{number}/{n}").uniform(0.05, 50 if n else 9), 2),
                  marks=[pytest.mark.nightly] * (n > 0))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) for n in range(5)])
 def test_interrupted_at_any_moment_it_leaves_nothing(number, seconds):

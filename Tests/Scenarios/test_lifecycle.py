@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lab import AGENTS, ThreeClusters, capture, ping, run, tcp_transfer, wait_until
+from lab import AGENTS, ThreeClusters, capture, ping, reaches, run, tcp_transfer, wait_until
 from lab.core import NETNS
 from lab.gateways import SliceWorld, address_of
 from lab.traffic import server
@@ -114,8 +114,7 @@ def test_what_someone_else_broke_is_repaired(world, what):
     wait_until(same, 15, f"{what} to be repaired: "
                f"{differences(before, dump(world, 'west', numbers=False))}")
     for version in (4, 6):
-        assert ping(world.endpoint("west"), world.address("east", version=version),
-                    2).received == 2
+        assert reaches(world.endpoint("west"), world.address("east", version=version), 2)
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -162,7 +161,7 @@ def test_detached_and_attached_it_has_the_same_addresses(world):
     assert world.attach("west")["changed"] is True
     assert world.report("west")["addresses"] == before
     assert run("ip", "-n", west.full_name, "-j", "route").stdout == routes
-    assert ping(west, world.address("east"), 2).received == 2
+    assert reaches(west, world.address("east"), 2)
 
 
 def test_an_endpoint_whose_namespace_went_away_is_no_hindrance(world):
@@ -175,7 +174,7 @@ def test_an_endpoint_whose_namespace_went_away_is_no_hindrance(world):
     try:
         reply = gateway.attach(world.slices[0], again, "passing")
         assert reply["endpoint"]["addresses"] == addresses
-        assert ping(again, world.address("east"), 2).received == 2
+        assert reaches(again, world.address("east"), 2)
     finally:
         gateway.detach(world.slices[0], "passing")
         again.remove()
@@ -191,7 +190,7 @@ def test_by_path_and_by_pid(world):
             wait_until(lambda: run("ip", "netns", "pids", place.full_name).stdout.split(), 5,
                        "the process to be in its namespace")
             reply = gateway.ask("attach", PAYMENTS, "kafka/elsewhere", *how)
-            assert ping(place, world.address("central"), 2).received == 2
+            assert reaches(place, world.address("central"), 2)
             assert reply["endpoint"]["state"] == "up"
             gateway.detach(world.slices[0], "elsewhere")
             assert place.interfaces() == ["lo"]
@@ -242,7 +241,7 @@ def test_a_newer_manifest_is_taken_and_an_older_one_refused(lab):
     assert refused.returncode != 0 and "billing" in refused.stderr
     assert west.ask("slice", "apply", slice.manifest)["changed"] is True
     assert west.attach(slice, extra, "b", namespace="billing")["endpoint"]["state"] == "up"
-    assert ping(extra, world.address("east"), 2).received == 2
+    assert reaches(extra, world.address("east"), 2)
     state = dump(world, "west")
     refused = west.ctl("slice", "apply", older, check=False)
     assert refused.returncode == 5, refused.stderr

@@ -12,13 +12,13 @@ package made; every process and namespace is gone when the `with` block is.
 from .core import AGENTS, Lab, LabError, Namespace, Process, run, sweep, wait_until
 from .pcap import Capture, Packet, capture, read_pcap
 from .topology import CLUSTERS, DirectPair, Relay, ThreeClusters, find_relay
-from .traffic import Ping, iperf3, ping, tcp_transfer, udp_echo
+from .traffic import Ping, iperf3, ping, reaches, tcp_transfer, udp_echo
 from .userns import enter_user_namespace
 from .vpn import OpenVPNPair, WireGuardGo, wireguard_keys
 
 __all__ = [
     "AGENTS", "CLUSTERS", "Capture", "DirectPair", "Lab", "LabError", "Namespace", "OpenVPNPair",
     "Packet", "Ping", "Process", "Relay", "ThreeClusters", "WireGuardGo", "capture",
-    "enter_user_namespace", "find_relay", "iperf3", "ping", "read_pcap", "run", "sweep",
+    "enter_user_namespace", "find_relay", "iperf3", "ping", "reaches", "read_pcap", "run", "sweep",
     "tcp_transfer", "udp_echo", "wait_until", "wireguard_keys",
 ]

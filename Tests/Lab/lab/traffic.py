@@ -49,6 +49,17 @@ def ping(namespace, address, count=5, interval=0.01, size=56, dont_fragment=Fals
                 done.stdout + done.stderr)
 
 
+def reaches(namespace, address, count=2, size=56, dont_fragment=False, source=None, seconds=10):
+    """Whether so many echo requests are answered in time. ping(8) without a deadline gives the
+    last answer no more than twice the round trip, which is little on a busy machine."""
+    command = ["ping", "-nq", "-c", count, "-i", 0.01, "-w", seconds, "-s", size]
+    if dont_fragment:
+        command += ["-M", "do"]
+    if source:
+        command += ["-I", source]
+    return namespace.run(*command, address, check=False, timeout=seconds + 30).returncode == 0
+
+
 @contextlib.contextmanager
 def server(namespace, role, address, port=0):
     """A `tcp_server` or `udp_server` of agents.py; gives its port."""
