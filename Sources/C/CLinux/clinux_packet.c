@@ -165,7 +165,7 @@ int clinux_batch_receive(int fd, clinux_batch *batch, int count) {
         h->msg_control = batch->slots[i].control;
         h->msg_controllen = control_size;
     }
-    int n = recvmmsg(fd, batch->messages, (unsigned)count, MSG_DONTWAIT, NULL);
+    int n = recvmmsg(fd, batch->messages, (unsigned)count, MSG_WAITFORONE, NULL);
     return n < 0 ? -errno : n;
 }
 
@@ -203,6 +203,12 @@ void clinux_batch_get(const clinux_batch *batch, int i, struct clinux_received *
             out->tos = (uint8_t)value;
         }
     }
+}
+
+ssize_t clinux_read_now(int descriptor, void *buffer, size_t count) {
+    struct iovec iov = {.iov_base = buffer, .iov_len = count};
+    ssize_t n = preadv2(descriptor, &iov, 1, -1, RWF_NOWAIT);
+    return n < 0 ? -errno : n;
 }
 
 int clinux_udp_open(int family, uint16_t port, int only_v6) {

@@ -20,6 +20,18 @@ static void note_signal(int number) {
     errno = saved;
 }
 
+static void interrupted(int number) { (void)number; }
+
+int clinux_make_interruptible(void) {
+    // Without SA_RESTART: the point is that the call comes back.
+    struct sigaction action = {.sa_handler = interrupted};
+    if (sigaction(SIGURG, &action, NULL) < 0) return -errno;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGURG);
+    return -pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 int clinux_signal_pipe(const int *signals, int count) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) return -errno;

@@ -25,7 +25,8 @@ package enum WireGuardService {
         let tun = try TunDevice(options)
         try Netlink().setMTU(tun.name, defaultMTU)
         let tunnel = try TunnelInterface(
-            tun: tun, socket: try UDPSocket(port: 0), mtu: Int(defaultMTU), logger: logger,
+            tun: tun, socket: try UDPSocket(port: 0), mtu: Int(defaultMTU),
+            follow: try InterfaceMTU(of: tun.name), logger: logger,
             openSocket: { port throws(LinuxError) in try UDPSocket(port: port) },
             onEnd: { endedContinuation.yield("the interface was deleted") })
 
@@ -34,9 +35,7 @@ package enum WireGuardService {
             interface: tun.name, device: tunnel.configurationDevice(), group: group,
             logger: logger,
             onRemoved: { endedContinuation.yield("the configuration socket was removed") })
-        let watch = Task { await followMTU(of: tun, tunnel) }
         logger.info("\(tun.name) is up and waits for wg at \(socket.path)")
-        ResidentMemory.releaseStartupPages()
         onReady()
 
         let reason = await withTaskGroup(of: String.self) { tasks in
@@ -53,24 +52,10 @@ package enum WireGuardService {
             return first
         }
         logger.info("stopping: \(reason)")
-        watch.cancel()
         await socket.stop()
         tunnel.stop()
         tun.close()
         try await group.shutdownGracefully()
-    }
-
-    /// The MTU bounds padding, and anybody may change it with `ip link`.
-    private static func followMTU(of tun: TunDevice, _ tunnel: TunnelInterface) async {
-        var known = defaultMTU
-        while !Task.isCancelled {
-            try? await Task.sleep(for: .seconds(2))
-            guard let mtu = try? Netlink().link(named: tun.name)?.mtu, mtu != known else {
-                continue
-            }
-            known = mtu
-            try? await tunnel.setMTU(Int(mtu))
-        }
     }
 }
 

@@ -174,13 +174,18 @@ extension Device {
         }
         guard let cookies else { return .noPrivateKey }
         guard cookies.verifyMAC1(message) else { return .wrongMAC }
-        if underLoad { loadedUntil = now.instant + .seconds(1) }
+        let isInitiation = type == .initiation
+        if underLoad {
+            let until = now.instant + .seconds(1)
+            if isInitiation { initiationsLoadedUntil = until } else { responsesLoadedUntil = until }
+        }
+        let loadedUntil = isInitiation ? initiationsLoadedUntil : responsesLoadedUntil
         if let loadedUntil, now.instant < loadedUntil,
             let refusal = admitUnderLoad(message, from: source, now: now)
         {
             return refusal
         }
-        return type == .initiation
+        return isInitiation
             ? consumeInitiation(message, from: source, now: now)
             : consumeResponse(message, from: source, now: now)
     }

@@ -74,11 +74,14 @@ package final class Device {
     var allowedIPs = AllowedIPs()
     /// Every receiver index that is in use, and whose it is.
     var indices: [UInt32: Int32] = [:]
-    var slotsInUse: [Bool]
+    var slotsInUse: SlotSet
     let entropy: Entropy
     var cookies: CookieChecker?
     var limiter = RateLimiter()
-    var loadedUntil: Instant?
+    /// Until when initiations, or responses, must carry MAC2. Apart, so that a flood of
+    /// initiations does not cost our own handshakes another round trip.
+    var initiationsLoadedUntil: Instant?
+    var responsesLoadedUntil: Instant?
     var listenPort: UInt16 = 0
     package internal(set) var firewallMark: UInt32 = 0
     var effects: [Effect] = []
@@ -88,9 +91,9 @@ package final class Device {
         self.entropy = entropy
         refusals = Array(repeating: 0, count: HandshakeRefusal.allCases.count)
         forwarding = .allocate(capacity: 1)
-        // Three sessions and a pending handshake a peer, at most a quarter full.
-        forwarding.initialize(to: Forwarding(sessionCapacity: limits.peers * 16))
-        slotsInUse = Array(repeating: false, count: forwarding.pointee.sessions.slotCount)
+        // At most three sessions and a pending handshake a peer, so at most half full.
+        forwarding.initialize(to: Forwarding(sessionCapacity: limits.peers * 8))
+        slotsInUse = SlotSet(count: forwarding.pointee.sessions.slotCount)
         publishRoutes()
         effects.removeAll()
     }

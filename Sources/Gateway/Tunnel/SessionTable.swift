@@ -45,3 +45,18 @@ package struct SessionTable: ~Copyable {
         }
     }
 }
+
+/// Which slots are taken, a bit each.
+struct SlotSet {
+    private var words: [UInt64]
+
+    init(count: Int) { words = Array(repeating: 0, count: (count + 63) / 64) }
+
+    subscript(slot: Int) -> Bool {
+        get { words[slot / 64] >> UInt64(slot % 64) & 1 == 1 }
+        set {
+            let bit = UInt64(1) << UInt64(slot % 64)
+            if newValue { words[slot / 64] |= bit } else { words[slot / 64] &= ~bit }
+        }
+    }
+}

@@ -42,7 +42,7 @@ int clinux_batch_send(int fd, clinux_batch *batch, int from, int to);
 int clinux_batch_send_apart(int fd, clinux_batch *batch, int i, int *error);
 
 void clinux_batch_provide(clinux_batch *batch, int i, void *buffer, size_t capacity);
-// recvmmsg without waiting: how many arrived, or -errno.
+// recvmmsg that waits for the first message only: how many arrived, or -errno.
 int clinux_batch_receive(int fd, clinux_batch *batch, int count);
 void clinux_batch_get(const clinux_batch *batch, int i, struct clinux_received *out);
 
@@ -51,6 +51,9 @@ void clinux_batch_get(const clinux_batch *batch, int i, struct clinux_received *
 int clinux_udp_open(int family, uint16_t port, int only_v6);
 // The port a socket is bound to, or -errno.
 int clinux_udp_port(int fd);
+// What a queue of a TUN device has at once: bytes read, or -errno (-EAGAIN when it is empty).
+// `descriptor` waits in read(2).
+ssize_t clinux_read_now(int descriptor, void *buffer, size_t count);
 // Options: 0 or -errno.
 int clinux_udp_enable_gro(int fd);
 int clinux_udp_probe_segment(int fd);

@@ -1,5 +1,6 @@
 import Addresses
 import LinuxNet
+import Noise
 import Synchronization
 import Tunnel
 
@@ -7,7 +8,7 @@ import Tunnel
 /// session and commands pass here, never data: so a lock is fair. Everything is bounded, and
 /// what does not fit is refused and counted by the sender.
 final class ControlMailbox: Sendable {
-    static let maxHandshakes = 1024
+    static let maxHandshakes = 1024  // of each kind
     /// Beyond this many waiting handshake messages the device counts as under load (an eighth,
     /// as other implementations have it).
     static let loadMark = maxHandshakes / 8
@@ -22,14 +23,18 @@ final class ControlMailbox: Sendable {
     typealias Command = @Sendable (ControlThread, Now) -> Void
 
     struct Contents {
-        var handshakes: [Handshake] = []
+        /// Initiations, which anybody can send in any number.
+        var initiations: [Handshake] = []
+        /// Responses and cookie replies: a flood of initiations must not crowd out the answers
+        /// to our own.
+        var answers: [Handshake] = []
         var staged: [(peer: Int32, packet: [UInt8])] = []
         var events: [PacketEvent] = []
         var commands: [Command] = []
         var isStopping = false
 
         var isEmpty: Bool {
-            handshakes.isEmpty && staged.isEmpty && events.isEmpty && commands.isEmpty
+            initiations.isEmpty && answers.isEmpty && staged.isEmpty && events.isEmpty && commands.isEmpty
                 && !isStopping
         }
     }
@@ -41,9 +46,16 @@ final class ControlMailbox: Sendable {
 
     /// Whether it was taken.
     func post(handshake bytes: UnsafeRawBufferPointer, from source: IPEndpoint) -> Bool {
-        post { contents in
-            guard contents.handshakes.count < Self.maxHandshakes else { return false }
-            contents.handshakes.append(Handshake(bytes: Array(bytes), source: source))
+        let isInitiation = bytes.count == InitiationMessage.size
+        return post { contents in
+            let waiting = isInitiation ? contents.initiations.count : contents.answers.count
+            guard waiting < Self.maxHandshakes else { return false }
+            let handshake = Handshake(bytes: Array(bytes), source: source)
+            if isInitiation {
+                contents.initiations.append(handshake)
+            } else {
+                contents.answers.append(handshake)
+            }
             return true
         }
     }

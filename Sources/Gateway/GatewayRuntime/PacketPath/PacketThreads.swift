@@ -1,4 +1,5 @@
 import Addresses
+import CLinux
 import Glibc
 import LinuxNet
 import Packets
@@ -15,41 +16,38 @@ final class TunnelShared: Sendable {
     let socketDescriptor: Atomic<Int32>
     let socketFamily: Atomic<Int32>
     let stopping = Atomic<Bool>(false)
-    /// Raised to make a waiting packet thread look at the two above again.
-    let wakeOutbound: EventFD
-    let wakeInbound: EventFD
     /// The TUN device was taken away under us.
     let deviceGone = Atomic<Bool>(false)
+
+    /// Packet threads sit in read(2) and recvmmsg(2) rather than in poll(2): a system call less
+    /// for each time they wake. To make them look at the fields above again, the control thread
+    /// raises this and interrupts them until both have answered.
+    let attentionWanted = Atomic<UInt64>(0)
+    let outboundAttention = Atomic<UInt64>(0)
+    let inboundAttention = Atomic<UInt64>(0)
 
     init(tun: TunDevice, socket: UDPSocket) throws(LinuxError) {
         self.tun = tun
         mailbox = try ControlMailbox()
         socketDescriptor = Atomic(socket.descriptor)
         socketFamily = Atomic(socket.family)
-        wakeOutbound = try EventFD()
-        wakeInbound = try EventFD()
     }
 
-    func wakeAll() {
-        wakeOutbound.signal()
-        wakeInbound.signal()
+    /// Whether every packet thread has looked since `ticket` was drawn.
+    func haveLooked(since ticket: UInt64) -> Bool {
+        min(
+            outboundAttention.load(ordering: .sequentiallyConsistent),
+            inboundAttention.load(ordering: .sequentiallyConsistent)) >= ticket
     }
-}
 
-/// Waits until `descriptor` is readable, or woken. False when the descriptor is dead.
-private func wait(_ descriptor: Int32, _ wake: EventFD) -> Bool {
-    var fds = (
-        pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
-        pollfd(fd: wake.fd, events: Int16(POLLIN), revents: 0)
-    )
-    let dead = withUnsafeMutableBytes(of: &fds) { raw -> Bool in
-        let list = raw.assumingMemoryBound(to: pollfd.self)
-        _ = poll(list.baseAddress, 2, -1)
-        if list[1].revents != 0 { wake.drain() }
-        return list[0].revents & Int16(POLLERR | POLLNVAL) != 0
-            && list[0].revents & Int16(POLLIN) == 0
+    /// First thing in each turn of a packet thread, before it reads any of the fields.
+    @inline(__always)
+    func answer(_ attention: borrowing Atomic<UInt64>) {
+        let wanted = attentionWanted.load(ordering: .sequentiallyConsistent)
+        if attention.load(ordering: .relaxed) != wanted {
+            attention.store(wanted, ordering: .sequentiallyConsistent)
+        }
     }
-    return !dead
 }
 
 /// TUN to underlay, run to completion.
@@ -75,44 +73,43 @@ struct OutboundThread: ~Copyable {
         outbound = Outbound(forwarding: forwarding, counters: counters)
         sender = UDPSendBatch(capacity: outbound.batch.groupCapacity)
         buffer = .allocate(byteCount: Self.readBytes, alignment: 4096)
+        _ = fcntl(tun, F_SETFL, fcntl(tun, F_GETFL) & ~O_NONBLOCK)
     }
 
     deinit { buffer.deallocate() }
 
     mutating func run() {
-        while !shared.stopping.load(ordering: .relaxed) {
+        // A thread that has ended has nothing left to look at.
+        defer { shared.outboundAttention.store(.max, ordering: .sequentiallyConsistent) }
+        while true {
+            shared.answer(shared.outboundAttention)
+            if shared.stopping.load(ordering: .relaxed) { return }
+            let count = read(tun, buffer, Self.readBytes)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { break }
             shared.quiescence.enter(.outbound)
-            if !round(now: MonotonicClock.now()) { continue }
+            round(first: count, now: MonotonicClock.now())
             shared.quiescence.leave(.outbound)
-            if !wait(tun, shared.wakeOutbound) { break }
         }
-        shared.quiescence.leave(.outbound)
-        if !shared.stopping.load(ordering: .relaxed) {
-            shared.deviceGone.store(true, ordering: .relaxed)
-            shared.mailbox.stop()
-        }
+        shared.deviceGone.store(true, ordering: .relaxed)
+        shared.mailbox.stop()
     }
 
-    /// Whether the queue was read to its end.
-    private mutating func round(now: Instant) -> Bool {
+    private mutating func round(first: Int, now: Instant) {
+        var count = first
         var reads = 0
-        var drained = false
-        while reads < Self.readsPerRound {
-            let count = read(tun, buffer, Self.readBytes)
-            if count <= 0 {
-                drained = true
-                break
-            }
+        while count > 0 {
             reads += 1
             outbound.begin(UnsafeMutableRawBufferPointer(start: buffer, count: count))
             advance(now)
+            if reads == Self.readsPerRound { break }
             // A large packet is a batch by itself: what follows is better read while this one
             // is on its way.
             if outbound.batch.used > 60_000 { send() }
+            count = clinux_read_now(tun, buffer, Self.readBytes)
         }
         send()
         if outbound.hasNews { handOver() }
-        return drained
     }
 
     private mutating func advance(_ now: Instant) {
@@ -177,20 +174,17 @@ struct InboundThread: ~Copyable {
     }
 
     mutating func run() {
-        while !shared.stopping.load(ordering: .relaxed) {
+        defer { shared.inboundAttention.store(.max, ordering: .sequentiallyConsistent) }
+        while true {
+            shared.answer(shared.inboundAttention)
+            if shared.stopping.load(ordering: .relaxed) { return }
+            let count = receiver.receive(shared.socketDescriptor.load(ordering: .acquiring))
+            // Errors of earlier sends (ICMP) are reported once and are over.
+            guard count > 0 else { continue }
             shared.quiescence.enter(.inbound)
-            let descriptor = shared.socketDescriptor.load(ordering: .acquiring)
-            let count = receiver.receive(descriptor)
-            if count > 0 { round(count, now: MonotonicClock.now()) }
-            // Slots left over mean that the socket was empty: waiting comes next, not asking.
-            if count == Self.slots { continue }
+            round(count, now: MonotonicClock.now())
             shared.quiescence.leave(.inbound)
-            // Errors of earlier sends (ICMP) are reported once by receive and are over.
-            if count >= 0 || count == -Int(EAGAIN) {
-                _ = wait(descriptor, shared.wakeInbound)
-            }
         }
-        shared.quiescence.leave(.inbound)
     }
 
     private mutating func round(_ count: Int, now: Instant) {

@@ -26,7 +26,8 @@ package final class TunnelInterface: Sendable {
     /// different network namespaces. `onEnd` is called once, from the control thread, when the
     /// interface has stopped by itself because its TUN device was deleted.
     package init(
-        tun: TunDevice, socket: UDPSocket, mtu: Int, limits: Device.Limits = Device.Limits(),
+        tun: TunDevice, socket: UDPSocket, mtu: Int, follow: InterfaceMTU? = nil,
+        limits: Device.Limits = Device.Limits(),
         logger: Logger, openSocket: @escaping @Sendable (UInt16) throws(LinuxError) -> UDPSocket,
         onEnd: @escaping @Sendable () -> Void = {}
     ) throws(LinuxError) {
@@ -52,13 +53,15 @@ package final class TunnelInterface: Sendable {
         let control = try PosixThread(name: "\(tun.name)-ctl") {
             let thread = ControlThread(
                 shared: shared, device: device.value, socket: firstSocket.take(),
-                openSocket: openSocket, logger: logger)
+                openSocket: openSocket, follow: follow, logger: logger,
+                interrupt: {
+                    outbound.interrupt()
+                    inbound.interrupt()
+                })
             thread.run()
-            shared.stopping.store(true, ordering: .sequentiallyConsistent)
-            shared.wakeAll()
+            thread.close()
             outbound.join()
             inbound.join()
-            thread.close()
             if shared.deviceGone.load(ordering: .relaxed) { onEnd() }
         }
         threads = [control]
@@ -191,17 +194,33 @@ final class ControlThread {
     private var reclaimer: Reclaimer
     private var sender = UDPSendBatch(capacity: 1)
     private let logger: Logger
+    /// Where the MTU is not ours alone to set.
+    private let follow: InterfaceMTU?
+    /// When to let go of the pages that configuration and handshakes touched: they come in
+    /// bursts, and what serves them is far more code than what carries packets.
+    private var releaseAt: Instant?
+    private static let releaseDelay = Nanoseconds.milliseconds(1500)
+    /// Ends the blocking calls of the packet threads.
+    private let interrupt: () -> Void
+    /// Sockets replaced by another port's, each with the attention that must be answered before
+    /// its descriptor is closed: until then a packet thread may be about to use the number.
+    private var formerSockets: [(ticket: UInt64, socket: UDPSocket)] = []
 
     init(
         shared: TunnelShared, device: Device, socket: UDPSocket,
-        openSocket: @escaping @Sendable (UInt16) throws(LinuxError) -> UDPSocket, logger: Logger
+        openSocket: @escaping @Sendable (UInt16) throws(LinuxError) -> UDPSocket,
+        follow: InterfaceMTU?, logger: Logger, interrupt: @escaping () -> Void
     ) {
+        self.follow = follow
+        self.interrupt = interrupt
         self.shared = shared
         self.device = device
         self.socket = socket
         self.openSocket = openSocket
         self.logger = logger
         reclaimer = Reclaimer(shared.quiescence)
+        // Starting touched more than anything after it.
+        releaseAt = MonotonicClock.now() + Self.releaseDelay
         device.setListenPort(socket.port)
     }
 
@@ -212,28 +231,55 @@ final class ControlThread {
             for command in contents.commands { command(self, now()) }
             perform(device.takeEffects())
             reclaimer.sweep()
+            releaseMemory(after: contents)
+            closeFormerSockets()
             if contents.isStopping { return }
             wait()
         }
     }
 
-    /// All packet threads have ended.
+    private func releaseMemory(after contents: borrowing ControlMailbox.Contents) {
+        let t = MonotonicClock.now()
+        if !contents.isEmpty { releaseAt = t + Self.releaseDelay }
+        guard let due = releaseAt, due <= t else { return }
+        releaseAt = nil
+        ResidentMemory.releaseProgramPages()
+    }
+
+    /// Ends the packet threads, then frees what waited for them.
     func close() {
+        shared.stopping.store(true, ordering: .sequentiallyConsistent)
+        let ticket = shared.attentionWanted.wrappingAdd(
+            1, ordering: .sequentiallyConsistent
+        ).newValue
+        while !shared.haveLooked(since: ticket) {
+            interrupt()
+            _ = poll(nil, 0, 1)
+        }
         perform(device.takeEffects())
         reclaimer.freeAll()
+        formerSockets.removeAll()
+    }
+
+    private func closeFormerSockets() {
+        guard !formerSockets.isEmpty else { return }
+        interrupt()
+        formerSockets.removeAll { shared.haveLooked(since: $0.ticket) }
     }
 
     private func now() -> Now { Now(MonotonicClock.now(), wall: WallClock.now()) }
 
     private func step(_ contents: borrowing ControlMailbox.Contents) {
-        let underLoad = contents.handshakes.count >= ControlMailbox.loadMark
-        for handshake in contents.handshakes {
-            handshake.bytes.withUnsafeBytes {
-                device.handshakeMessage(
-                    $0, from: handshake.source, underLoad: underLoad, now: now())
+        for kind in [contents.answers, contents.initiations] {
+            let underLoad = kind.count >= ControlMailbox.loadMark
+            for handshake in kind {
+                handshake.bytes.withUnsafeBytes {
+                    device.handshakeMessage(
+                        $0, from: handshake.source, underLoad: underLoad, now: now())
+                }
+                // An answer is not to wait for the whole queue.
+                perform(device.takeEffects())
             }
-            // An answer is not to wait for the whole queue.
-            perform(device.takeEffects())
         }
         for event in contents.events { device.packetEvent(event, now: now()) }
         for (peer, packet) in contents.staged { device.stage([packet], for: peer, now: now()) }
@@ -280,18 +326,23 @@ final class ControlThread {
     private func wait() {
         let t = MonotonicClock.now()
         var deadline = device.nextDeadline(now: t)
-        if !reclaimer.isEmpty {
-            let soon = t + .milliseconds(20)
+        if !reclaimer.isEmpty || !formerSockets.isEmpty {
+            let soon = t + .milliseconds(formerSockets.isEmpty ? 20 : 1)
             deadline = deadline.map { min($0, soon) } ?? soon
         }
+        if let releaseAt { deadline = deadline.map { min($0, releaseAt) } ?? releaseAt }
         var milliseconds: Int32 = -1
         if let deadline {
             let nanoseconds = max(0, (deadline - t).count)
             milliseconds = Int32(clamping: (nanoseconds + 999_999) / 1_000_000)
         }
-        var descriptor = pollfd(
-            fd: shared.mailbox.wake.fd, events: Int16(POLLIN), revents: 0)
-        if poll(&descriptor, 1, milliseconds) > 0 { shared.mailbox.wake.drain() }
+        // poll(2) passes over a negative descriptor.
+        var descriptors = [shared.mailbox.wake.fd, follow?.fd ?? -1].map {
+            pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+        }
+        guard poll(&descriptors, 2, milliseconds) > 0 else { return }
+        if descriptors[0].revents != 0 { shared.mailbox.wake.drain() }
+        if descriptors[1].revents != 0, let mtu = follow?.read() { device.setMTU(mtu) }
     }
 
     // MARK: Configuration
@@ -316,13 +367,12 @@ final class ControlThread {
         do {
             return try openSocket(port)
         } catch {
-            guard error.errno == EADDRINUSE, !reclaimer.isEmpty else { throw error }
+            guard error.errno == EADDRINUSE, !formerSockets.isEmpty else { throw error }
         }
         // The port may be that of a socket of ours that packet threads are about to let go of.
-        for _ in 0..<100 where !reclaimer.isEmpty {
-            shared.wakeAll()
+        for _ in 0..<100 where !formerSockets.isEmpty {
             _ = poll(nil, 0, 1)
-            reclaimer.sweep()
+            closeFormerSockets()
         }
         return try openSocket(port)
     }
@@ -332,8 +382,10 @@ final class ControlThread {
         socket = fresh
         shared.socketFamily.store(fresh.family, ordering: .sequentiallyConsistent)
         shared.socketDescriptor.store(fresh.descriptor, ordering: .sequentiallyConsistent)
-        shared.wakeAll()
-        // Closed by its last reference, when no packet thread can be using the descriptor.
-        reclaimer.add { withExtendedLifetime(old) {} }
+        let ticket = shared.attentionWanted.wrappingAdd(
+            1, ordering: .sequentiallyConsistent
+        ).newValue
+        formerSockets.append((ticket, old))
+        interrupt()
     }
 }

@@ -39,8 +39,8 @@ package struct UDPReceiveBatch: ~Copyable {
         buffers.deallocate()
     }
 
-    /// Takes what is there, without waiting: how many slots were filled, or a negative errno
-    /// (-EAGAIN when nothing is there).
+    /// Waits for a datagram and takes what has come by then: how many slots were filled, or a
+    /// negative errno (-EINTR when the thread was interrupted).
     package borrowing func receive(_ descriptor: Int32) -> Int {
         Int(clinux_batch_receive(descriptor, batch, Int32(capacity)))
     }

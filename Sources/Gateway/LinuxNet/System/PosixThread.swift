@@ -13,6 +13,13 @@ package final class PosixThread: Sendable {
         handle = try start.launch()
     }
 
+    /// Ends the blocking call that the thread is in, if it is in one: that call fails with
+    /// EINTR. A thread about to block is not stopped, so whoever needs an answer calls again
+    /// until it has one.
+    package func interrupt() {
+        if !isJoined.load(ordering: .acquiring) { pthread_kill(handle, SIGURG) }
+    }
+
     /// Waits for the end. Further calls return at once.
     package func join() {
         if !isJoined.exchange(true, ordering: .acquiringAndReleasing) { pthread_join(handle, nil) }
@@ -75,6 +82,7 @@ private final class ThreadStart {
     private static func enter(_ argument: UnsafeMutableRawPointer) {
         let start = Unmanaged<ThreadStart>.fromOpaque(argument).takeRetainedValue()
         _ = clinux_set_thread_name(start.name)
+        _ = clinux_make_interruptible()
         start.body()
     }
 }
