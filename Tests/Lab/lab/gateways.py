@@ -180,9 +180,10 @@ class Gateway:
             if not self.process.is_running:
                 raise LabError(f"the gateway of {self.name} ended with "
                                f"{self.process.popen.returncode}:\n{self.process.tail()}")
-            if not self.socket.exists() or self.ctl("version", check=False).returncode != 0:
-                return False
-            return len(self.status()["slices"]) == self.slice_count
+            done = self.ctl("--json", "status", check=False)
+            # Nobody listens yet; or the slices of gateway.conf are still being looked at.
+            return (done.returncode == 0
+                    and len(json.loads(done.stdout)["slices"]) == self.slice_count)
 
         wait_until(answers, seconds, f"the gateway of {self.name} to answer")
 
