@@ -196,8 +196,6 @@ struct InboundThread: ~Copyable {
             take(received, now)
         }
         write()
-        for i in 0..<inbound.eventCount { _ = shared.mailbox.post(inbound.events[i]) }
-        inbound.resetEvents()
     }
 
     private mutating func take(_ received: UDPReceived, _ now: Instant) {
@@ -221,7 +219,11 @@ struct InboundThread: ~Copyable {
         }
     }
 
+    /// News first: what a packet's delivery calls forth (the answer that needs the session
+    /// which this packet confirmed) must find it told already.
     private mutating func write() {
+        for i in 0..<inbound.eventCount { _ = shared.mailbox.post(inbound.events[i]) }
+        inbound.resetEvents()
         guard inbound.coalescer.packetCount > 0 else { return }
         inbound.coalescer.close()
         for i in 0..<inbound.coalescer.groupCount {
