@@ -28,7 +28,8 @@ quiet() {  # prints the output only of what fails
 }
 
 wanted=("$@")
-if [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " =~ \ (build|swift|lab|interop|scenarios)\  ]]; then
+needs_build='\ (build|systemd|swift|lab|interop|scenarios|bench)\ '
+if [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " =~ $needs_build ]]; then
     printf '== build\n'
     start=$SECONDS
     quiet swift build -c release --build-tests || exit 1
@@ -41,6 +42,7 @@ suite reference $python Tests/NoiseTests/reference/wireguard_reference.py check
 suite systemd Tests/Systemd/check.sh
 suite swift quiet swift test -c release --skip-build
 suite lab $python -m pytest -q Tests/Lab
+suite bench $python -m pytest -q Tests/Bench
 suite interop $python -m pytest -q Tests/Interop
 suite scenarios $python -m pytest -q Tests/Scenarios
 

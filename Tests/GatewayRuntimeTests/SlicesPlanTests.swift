@@ -39,7 +39,9 @@ enum SlicesSample {
                       region: eu-\(cluster)
                       prefixes: [\(local)]
                       gateways:
-                        - {name: gw-\(cluster), publicKey: \(key), endpoints: ["192.0.2.\(n + 1):51820"]}
+                        - name: gw-\(cluster)
+                          publicKey: \(key)
+                          endpoints: ["192.0.2.\(n + 1):51820"]
 
                 """
         }

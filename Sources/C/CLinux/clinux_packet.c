@@ -61,7 +61,8 @@ void clinux_batch_free(clinux_batch *batch) {
     free(batch);
 }
 
-static socklen_t put_address(struct sockaddr_in6 *name, const struct clinux_address *a, int family) {
+static socklen_t put_address(struct sockaddr_in6 *name, const struct clinux_address *a,
+                             int family) {
     if (family == 4) {
         struct sockaddr_in *v4 = (struct sockaddr_in *)name;
         memset(v4, 0, sizeof *v4);
@@ -254,7 +255,9 @@ int clinux_udp_set_mark(int fd, uint32_t mark) {
 
 int clinux_udp_set_buffers(int fd, int receive, int send) {
     // The forced forms pass the system's limit and need CAP_NET_ADMIN in the first namespace.
-    if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, receive)) set_int(fd, SOL_SOCKET, SO_RCVBUF, receive);
-    if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, send)) set_int(fd, SOL_SOCKET, SO_SNDBUF, send);
+    if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, receive))
+        set_int(fd, SOL_SOCKET, SO_RCVBUF, receive);
+    if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, send))
+        set_int(fd, SOL_SOCKET, SO_SNDBUF, send);
     return 0;
 }

@@ -29,7 +29,10 @@ package struct IPEndpoint: Hashable, Sendable, BitwiseCopyable {
         host = host.dropFirst().dropLast()
         var scope: UInt32 = 0
         if let percent = host.firstIndex(of: "%") {
-            guard let zone = UInt32(host[host.index(after: percent)...]) else { return nil }
+            let digits = host[host.index(after: percent)...]
+            guard digits.utf8.allSatisfy({ 48...57 ~= $0 }), let zone = UInt32(digits) else {
+                return nil
+            }
             scope = zone
             host = host[..<percent]
         }

@@ -34,8 +34,8 @@ final class ControlMailbox: Sendable {
         var isStopping = false
 
         var isEmpty: Bool {
-            initiations.isEmpty && answers.isEmpty && staged.isEmpty && events.isEmpty && commands.isEmpty
-                && !isStopping
+            initiations.isEmpty && answers.isEmpty && staged.isEmpty && events.isEmpty
+                && commands.isEmpty && !isStopping
         }
     }
 
