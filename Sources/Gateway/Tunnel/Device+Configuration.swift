@@ -146,6 +146,7 @@ extension Device {
 
     private func remove(_ peer: Peer) {
         allowedIPs.removeAll(of: peer.number)
+        droppedWithoutSession += UInt64(peer.staged.count)
         peers[Int(peer.number)] = nil
         numbers[peer.publicKey] = nil
         discard(peer)

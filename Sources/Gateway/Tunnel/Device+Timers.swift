@@ -52,6 +52,7 @@ extension Device {
         guard peer.attempts < Self.maxAttempts else {
             // RekeyAttemptTime has passed (6.1): what waited is gone, and so is the attempt.
             peer.attempts = 0
+            droppedWithoutSession += UInt64(peer.staged.count)
             peer.staged.removeAll()
             releasePending(peer)
             if peer.eraseAt == nil { peer.eraseAt = now.instant + WireGuard.eraseAfterTime }

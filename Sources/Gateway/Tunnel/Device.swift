@@ -66,6 +66,8 @@ package final class Device {
     package let forwarding: UnsafeMutablePointer<Forwarding>
     package let limits: Limits
     package internal(set) var refusals: [UInt64]
+    /// Packets that waited for a session in vain: too many of them, or for too long.
+    package internal(set) var droppedWithoutSession: UInt64 = 0
 
     var identity: StaticIdentity?
     var privateKey: PrivateKey?
@@ -126,7 +128,10 @@ package final class Device {
     package func stage(_ packets: [[UInt8]], for number: Int32, now: Now) {
         guard let peer = peer(number) else { return }
         for packet in packets {
-            if peer.staged.count >= limits.stagedPackets { peer.staged.removeFirst() }
+            if peer.staged.count >= limits.stagedPackets {
+                peer.staged.removeFirst()
+                droppedWithoutSession += 1
+            }
             peer.staged.append(packet)
         }
         if peer.sendingSession(now.instant) != nil {

@@ -90,16 +90,17 @@ package final class TunnelInterface: Sendable {
     }
 
     package func drops() async throws -> Drops {
-        drops(try await perform { thread, _ in thread.device.refusals })
+        drops(try await perform { thread, _ in DeviceDrops(thread.device) })
     }
 
-    private func drops(_ refusals: [UInt64]) -> Drops {
+    private func drops(_ device: DeviceDrops) -> Drops {
         var drops = Drops()
         for drop in PacketDrop.allCases {
             drops.packets[drop] = outboundDrops[drop] + inboundDrops[drop]
         }
+        drops.packets[.noSession, default: 0] += device.withoutSession
         for (i, refusal) in HandshakeRefusal.allCases.enumerated() {
-            drops.handshakes[refusal] = refusals[i]
+            drops.handshakes[refusal] = device.refusals[i]
         }
         return drops
     }
@@ -118,10 +119,10 @@ package final class TunnelInterface: Sendable {
     }
 
     package func waitForStatus() throws -> (device: DeviceStatus, drops: Drops) {
-        let (status, refusals) = try wait { thread, _ in
-            (thread.device.status(), thread.device.refusals)
+        let (status, device) = try wait { thread, _ in
+            (thread.device.status(), DeviceDrops(thread.device))
         }
-        return (status, drops(refusals))
+        return (status, drops(device))
     }
 
     /// Whether the control thread is alive, for a watchdog.
@@ -176,6 +177,17 @@ private final class Handover<T: Sendable>: Sendable {
             preconditionFailure("taken twice")
         }
         return value
+    }
+}
+
+/// What the control side has refused and dropped.
+private struct DeviceDrops: Sendable {
+    var refusals: [UInt64]
+    var withoutSession: UInt64
+
+    init(_ device: Device) {
+        refusals = device.refusals
+        withoutSession = device.droppedWithoutSession
     }
 }
 
