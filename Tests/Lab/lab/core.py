@@ -67,6 +67,8 @@ def start_time(pid):
 
 def _dies_with_parent():
     _libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+    # A shell's background job ignores SIGINT, and so would everything it starts.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Process:
@@ -235,6 +237,8 @@ class Lab:
         self._old_handler = None
         if threading.current_thread() is threading.main_thread():
             self._old_handler = signal.signal(signal.SIGTERM, self._terminated)
+            if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
         return self
 
     @staticmethod

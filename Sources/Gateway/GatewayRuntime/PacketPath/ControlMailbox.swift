@@ -12,7 +12,10 @@ final class ControlMailbox: Sendable {
     /// Beyond this many waiting handshake messages the device counts as under load (an eighth,
     /// as other implementations have it).
     static let loadMark = maxHandshakes / 8
-    private static let maxStaged = 1024
+    /// Packets without a session, for each peer: a peer that does not answer takes no room from
+    /// the others.
+    private static let maxStaged = 128
+    private static let maxStagedPeers = 256
     private static let maxEvents = 1024
 
     struct Handshake {
@@ -28,7 +31,7 @@ final class ControlMailbox: Sendable {
         /// Responses and cookie replies: a flood of initiations must not crowd out the answers
         /// to our own.
         var answers: [Handshake] = []
-        var staged: [(peer: Int32, packet: [UInt8])] = []
+        var staged: [Int32: [[UInt8]]] = [:]
         var events: [PacketEvent] = []
         var commands: [Command] = []
         var isStopping = false
@@ -60,10 +63,14 @@ final class ControlMailbox: Sendable {
         }
     }
 
+    /// Whether it was taken.
     func post(packet: UnsafeRawBufferPointer, peer: Int32) -> Bool {
         post { contents in
-            guard contents.staged.count < Self.maxStaged else { return false }
-            contents.staged.append((peer, Array(packet)))
+            let waiting = contents.staged[peer]?.count ?? 0
+            guard waiting < Self.maxStaged,
+                waiting > 0 || contents.staged.count < Self.maxStagedPeers
+            else { return false }
+            contents.staged[peer, default: []].append(Array(packet))
             return true
         }
     }

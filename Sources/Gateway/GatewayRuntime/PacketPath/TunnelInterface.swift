@@ -294,7 +294,7 @@ final class ControlThread {
             }
         }
         for event in contents.events { device.packetEvent(event, now: now()) }
-        for (peer, packet) in contents.staged { device.stage([packet], for: peer, now: now()) }
+        for (peer, packets) in contents.staged { device.stage(packets, for: peer, now: now()) }
         device.tick(now: now())
     }
 
