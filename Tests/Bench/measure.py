@@ -12,6 +12,7 @@ from pathlib import Path
 from lab import LabError, iperf3, run
 
 ALLOWED_LOSS = 0.001
+IDLE_SECONDS = 2  # without a packet, for every contender alike
 STEADY_RATE = 250_000_000  # bit/s: what the slowest contender carries with ease
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -34,7 +35,6 @@ FULL = Plan(tcp_seconds=3, trial_seconds=0.4, steps=6, flood_seconds=1, pongs=4,
             pong_seconds=3, beside_seconds=2)
 QUICK = Plan(tcp_seconds=1, trial_seconds=0.2, steps=5, flood_seconds=0.5, pongs=3,
              rounds=2_100, pong_seconds=1, beside_seconds=1)
-
 
 class Session:
     """Measures one contender that is up."""
@@ -65,6 +65,7 @@ class Session:
 
     def memory_idle(self):
         if self.contender.pids:
+            time.sleep(IDLE_SECONDS)  # the measurement itself: this long without a packet
             self.note("idle", self._memory("VmRSS"))
             for pid in self.contender.pids:
                 Path(f"/proc/{pid}/clear_refs").write_text("5")  # forget the start's VmHWM

@@ -1,0 +1,213 @@
+import Addresses
+import Glibc
+import LinuxNet
+import Logging
+import Noise
+import Synchronization
+import Timing
+import Tunnel
+
+/// Steps the device: handshakes, timers, configuration. Sleeps when nothing can happen.
+final class ControlThread {
+    let device: Device
+    private let shared: TunnelShared
+    private var socket: UDPSocket
+    private let openSocket: @Sendable (UInt16) throws(LinuxError) -> UDPSocket
+    private var reclaimer: Reclaimer
+    private var sender = UDPSendBatch(capacity: 1)
+    private let logger: Logger
+    /// Where the MTU is not ours alone to set.
+    private let follow: InterfaceMTU?
+    /// When to let go of the pages that configuration and handshakes touched: they come in
+    /// bursts, and what serves them is far more code than what carries packets.
+    private var releaseAt: Instant?
+    private static let releaseDelay = Nanoseconds.milliseconds(500)
+    /// Ends the blocking calls of the packet threads.
+    private let interrupt: () -> Void
+    /// Sockets replaced by another port's, each with the attention that must be answered before
+    /// its descriptor is closed: until then a packet thread may be about to use the number.
+    private var formerSockets: [(ticket: UInt64, socket: UDPSocket)] = []
+
+    init(
+        shared: TunnelShared, device: Device, socket: UDPSocket,
+        openSocket: @escaping @Sendable (UInt16) throws(LinuxError) -> UDPSocket,
+        follow: InterfaceMTU?, logger: Logger, interrupt: @escaping () -> Void
+    ) {
+        self.follow = follow
+        self.interrupt = interrupt
+        self.shared = shared
+        self.device = device
+        self.socket = socket
+        self.openSocket = openSocket
+        self.logger = logger
+        reclaimer = Reclaimer(shared.quiescence)
+        // Starting touched more than anything after it.
+        releaseAt = MonotonicClock.now() + Self.releaseDelay
+        device.setListenPort(socket.port)
+    }
+
+    func run() {
+        while true {
+            let contents = shared.mailbox.take()
+            step(contents)
+            for command in contents.commands { command(self, now()) }
+            perform(device.takeEffects())
+            reclaimer.sweep()
+            releaseMemory(after: contents)
+            closeFormerSockets()
+            if contents.isStopping { return }
+            wait()
+        }
+    }
+
+    private func releaseMemory(after contents: borrowing ControlMailbox.Contents) {
+        let t = MonotonicClock.now()
+        if !contents.isEmpty { releaseAt = t + Self.releaseDelay }
+        guard let due = releaseAt, due <= t else { return }
+        releaseAt = nil
+        ResidentMemory.releaseProgramPages()
+    }
+
+    /// Ends the packet threads, then frees what waited for them.
+    func close() {
+        shared.stopping.store(true, ordering: .sequentiallyConsistent)
+        let ticket = shared.attentionWanted.wrappingAdd(
+            1, ordering: .sequentiallyConsistent
+        ).newValue
+        while !shared.haveLooked(since: ticket) {
+            interrupt()
+            _ = poll(nil, 0, 1)
+        }
+        perform(device.takeEffects())
+        reclaimer.freeAll()
+        formerSockets.removeAll()
+    }
+
+    private func closeFormerSockets() {
+        guard !formerSockets.isEmpty else { return }
+        interrupt()
+        formerSockets.removeAll { shared.haveLooked(since: $0.ticket) }
+    }
+
+    private func now() -> Now { Now(MonotonicClock.now(), wall: WallClock.now()) }
+
+    private func step(_ contents: borrowing ControlMailbox.Contents) {
+        for kind in [contents.answers, contents.initiations] {
+            let underLoad = kind.count >= ControlMailbox.loadMark
+            for handshake in kind {
+                handshake.bytes.withUnsafeBytes {
+                    device.handshakeMessage(
+                        $0, from: handshake.source, underLoad: underLoad, now: now())
+                }
+                // An answer is not to wait for the whole queue.
+                perform(device.takeEffects())
+            }
+        }
+        for event in contents.events { device.packetEvent(event, now: now()) }
+        for (peer, packets) in contents.staged { device.stage(packets, for: peer, now: now()) }
+        device.tick(now: now())
+    }
+
+    private func perform(_ effects: [Effect]) {
+        for effect in effects {
+            switch effect {
+            case .send(var bytes, let endpoint):
+                bytes.withUnsafeMutableBytes { raw in
+                    guard let base = raw.baseAddress else { return }
+                    sender.put(
+                        base, count: raw.count, segmentSize: raw.count, to: endpoint, tos: 0,
+                        socketFamily: socket.family)
+                    let (refused, code) = sender.send(socket.descriptor)
+                    if refused > 0 {
+                        logger.debug("cannot send to \(endpoint): errno \(code)")
+                    }
+                }
+            case .retire(let retired):
+                reclaimer.add { retired.free() }
+            case .note(let note):
+                log(note)
+            }
+        }
+    }
+
+    private func log(_ note: Note) {
+        switch note {
+        case .handshakeCompleted(let peer, let initiator):
+            logger.debug("\(initiator ? "began" : "answered") a handshake with \(peer)")
+        case .handshakeGivenUp(let peer):
+            logger.info("no answer from \(peer) for 90 s: giving up until there is traffic")
+        case .handshakeRefused(let refusal, let source):
+            logger.trace("refused a handshake message from \(source): \(refusal.rawValue)")
+        case .roamed(let peer, let endpoint):
+            logger.info("\(peer) is now at \(endpoint)")
+        case .keysErased(let peer):
+            logger.debug("erased the keys of the idle peer \(peer)")
+        }
+    }
+
+    private func wait() {
+        let t = MonotonicClock.now()
+        var deadline = device.nextDeadline(now: t)
+        if !reclaimer.isEmpty || !formerSockets.isEmpty {
+            let soon = t + .milliseconds(formerSockets.isEmpty ? 20 : 1)
+            deadline = deadline.map { min($0, soon) } ?? soon
+        }
+        if let releaseAt { deadline = deadline.map { min($0, releaseAt) } ?? releaseAt }
+        var milliseconds: Int32 = -1
+        if let deadline {
+            let nanoseconds = max(0, (deadline - t).count)
+            milliseconds = Int32(clamping: (nanoseconds + 999_999) / 1_000_000)
+        }
+        // poll(2) passes over a negative descriptor.
+        var descriptors = [shared.mailbox.wake.fd, follow?.fd ?? -1].map {
+            pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+        }
+        guard poll(&descriptors, 2, milliseconds) > 0 else { return }
+        if descriptors[0].revents != 0 { shared.mailbox.wake.drain() }
+        if descriptors[1].revents != 0, let mtu = follow?.read() { device.setMTU(mtu) }
+    }
+
+    // MARK: Configuration
+
+    func apply(_ change: DeviceChange, now: Now) throws {
+        try device.check(change)
+        var change = change
+        if let port = change.listenPort {
+            // Port 0 asks for any: the one there is will do.
+            if port != 0, port != socket.port {
+                let fresh = try open(port)
+                if device.firewallMark != 0 { try fresh.setFirewallMark(device.firewallMark) }
+                replaceSocket(fresh)
+            }
+            change.listenPort = socket.port
+        }
+        if let mark = change.firewallMark { try socket.setFirewallMark(mark) }
+        try device.apply(change, now: now)
+    }
+
+    private func open(_ port: UInt16) throws(LinuxError) -> UDPSocket {
+        do {
+            return try openSocket(port)
+        } catch {
+            guard error.errno == EADDRINUSE, !formerSockets.isEmpty else { throw error }
+        }
+        // The port may be that of a socket of ours that packet threads are about to let go of.
+        for _ in 0..<100 where !formerSockets.isEmpty {
+            _ = poll(nil, 0, 1)
+            closeFormerSockets()
+        }
+        return try openSocket(port)
+    }
+
+    private func replaceSocket(_ fresh: UDPSocket) {
+        let old = socket
+        socket = fresh
+        shared.socketFamily.store(fresh.family, ordering: .sequentiallyConsistent)
+        shared.socketDescriptor.store(fresh.descriptor, ordering: .sequentiallyConsistent)
+        let ticket = shared.attentionWanted.wrappingAdd(
+            1, ordering: .sequentiallyConsistent
+        ).newValue
+        formerSockets.append((ticket, old))
+        interrupt()
+    }
+}
