@@ -140,6 +140,7 @@ def test_killed_it_is_swept_by_the_next_run():
     for pid in (process.pid, *map(int, children)):
         os.kill(pid, signal.SIGKILL)
     process.wait()
+    wait_until(lambda: left_behind(names) != [], 10, "the killed run's litter to be seen as such")
     again = start()
     wait_until(lambda: left_behind(names) == [], 20, "the next run to sweep")
     os.kill(again.pid, signal.SIGTERM)

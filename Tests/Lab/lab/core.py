@@ -62,7 +62,9 @@ def start_time(pid):
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    return int(stat.rsplit(")", 1)[1].split()[19])
+    fields = stat.rsplit(")", 1)[1].split()
+    # A zombie has ended, whether or not somebody has asked for its status.
+    return None if fields[0] in "ZX" else int(fields[19])
 
 
 def _dies_with_parent():
