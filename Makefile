@@ -12,7 +12,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 BUILD_PACKAGES := libsodium-dev libmnl-dev libnftables-dev libyaml-dev pkg-config python3
 RUN_PACKAGES := iproute2 iputils-ping nftables procps etcd-server etcd-client
 TEST_PACKAGES := $(RUN_PACKAGES) python3-pytest python3-cryptography wireguard-go \
-	wireguard-tools openvpn openssl iperf3 tcpdump socat ethtool util-linux libcap2-bin systemd gcc
+	wireguard-tools openvpn openssl iperf3 tcpdump socat util-linux libcap2-bin systemd gcc
 
 .PHONY: help deps deps-build deps-run deps-test build programs demo test bench fuzz fmt lint \
 	install uninstall clean
