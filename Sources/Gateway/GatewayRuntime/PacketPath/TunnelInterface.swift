@@ -20,7 +20,6 @@ package final class TunnelInterface: Sendable {
     private let outboundDrops = DropCounters()
     private let inboundDrops = DropCounters()
     private let threads: [PosixThread]
-    private let ended: @Sendable () -> Void
 
     /// `socket` is where the underlay is, `tun` where the inner network is; they may be in
     /// different network namespaces. `onEnd` is called once, from the control thread, when the
@@ -32,7 +31,6 @@ package final class TunnelInterface: Sendable {
         onEnd: @escaping @Sendable () -> Void = {}
     ) throws(LinuxError) {
         name = tun.name
-        ended = onEnd
         let shared = try TunnelShared(tun: tun, socket: socket)
         self.shared = shared
         let device = UnsafeTransfer(Device(limits: limits))
@@ -81,16 +79,8 @@ package final class TunnelInterface: Sendable {
         try await perform { thread, now in try thread.apply(change, now: now) }
     }
 
-    package func setMTU(_ mtu: Int) async throws {
-        try await perform { thread, _ in thread.device.setMTU(mtu) }
-    }
-
     package func status() async throws -> DeviceStatus {
         try await perform { thread, _ in thread.device.status() }
-    }
-
-    package func drops() async throws -> Drops {
-        drops(try await perform { thread, _ in DeviceDrops(thread.device) })
     }
 
     private func drops(_ device: DeviceDrops) -> Drops {
