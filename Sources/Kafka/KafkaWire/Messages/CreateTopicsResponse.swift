@@ -70,7 +70,9 @@ package struct CreateTopicsResponse: KafkaResponse {
             errorMessage = try reader.nullableString(true)
             if version >= 5 { numPartitions = try reader.int32() }
             if version >= 5 { replicationFactor = try reader.int16() }
-            if version >= 5 { configs = try reader.nullableStructs(CreatableTopicConfigs.self, version, true) }
+            if version >= 5 {
+                configs = try reader.nullableStructs(CreatableTopicConfigs.self, version, true)
+            }
             var tags = try reader.tagCount()
             while tags > 0 {
                 tags -= 1

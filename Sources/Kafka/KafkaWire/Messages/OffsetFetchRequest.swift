@@ -29,7 +29,9 @@ package struct OffsetFetchRequest: KafkaRequest {
         try Self.check(version)
         reader.flexible = version >= 6
         if version <= 7 { groupId = try reader.string() }
-        if version <= 7 { topics = try reader.nullableStructs(OffsetFetchRequestTopic.self, version, version >= 2) }
+        if version <= 7 {
+            topics = try reader.nullableStructs(OffsetFetchRequestTopic.self, version, version >= 2)
+        }
         if version >= 8 { groups = try reader.structs(OffsetFetchRequestGroup.self, version) }
         if version >= 7 { requireStable = try reader.bool() }
         try reader.skipTags()

@@ -121,7 +121,9 @@ package struct ProduceResponse: KafkaResponse {
             baseOffset = try reader.int64()
             logAppendTimeMs = try reader.int64()
             if version >= 5 { logStartOffset = try reader.int64() }
-            if version >= 8 { recordErrors = try reader.structs(BatchIndexAndErrorMessage.self, version) }
+            if version >= 8 {
+                recordErrors = try reader.structs(BatchIndexAndErrorMessage.self, version)
+            }
             if version >= 8 { errorMessage = try reader.nullableString(true) }
             var tags = try reader.tagCount()
             while tags > 0 {
