@@ -56,6 +56,9 @@ package struct MetadataReplay: Sendable {
         nextOffset += 1
     }
 
+    /// The open transaction was ended by a record that was not replayed here.
+    mutating func dropTransaction() { endTransaction() }
+
     private mutating func endTransaction() {
         transactionStart = nil
         held = []

@@ -1,0 +1,127 @@
+import Timing
+
+/// When the active controller last heard from each broker. Not part of the log: after a failover
+/// every session begins anew.
+struct BrokerSessions {
+    struct Session {
+        var lastContact: Instant
+        /// How far the broker has read the metadata log, by its last heartbeat.
+        var metadataOffset: Int64 = -1
+        /// Set in a controlled shutdown: where all others have to get to before it may end.
+        var shutdownOffset: Int64?
+        /// When the connection that its heartbeats came on broke.
+        var lostConnection: Instant?
+        var fenced = true
+    }
+
+    private(set) var byId: [Int32: Session] = [:]
+
+    subscript(id: Int32) -> Session? { byId[id] }
+
+    mutating func open(_ id: Int32, fenced: Bool = true, now: Instant) {
+        byId[id] = Session(lastContact: now, fenced: fenced)
+    }
+
+    mutating func close(_ id: Int32) { byId[id] = nil }
+
+    /// A heartbeat came.
+    mutating func touch(_ id: Int32, metadataOffset: Int64, now: Instant) {
+        byId[id]?.lastContact = now
+        byId[id]?.metadataOffset = metadataOffset
+        byId[id]?.lostConnection = nil
+    }
+
+    mutating func setFenced(_ id: Int32, _ fenced: Bool, now: Instant) {
+        byId[id]?.fenced = fenced
+        byId[id]?.lastContact = now
+        if fenced {
+            byId[id]?.shutdownOffset = nil
+            byId[id]?.lostConnection = nil
+        }
+    }
+
+    mutating func beginShutdown(_ id: Int32, offset: Int64) {
+        if byId[id]?.shutdownOffset == nil { byId[id]?.shutdownOffset = offset }
+    }
+
+    mutating func suspect(_ id: Int32, now: Instant) {
+        if byId[id]?.lostConnection == nil { byId[id]?.lostConnection = now }
+    }
+
+    func isValid(_ id: Int32, config: ControllerConfig, now: Instant) -> Bool {
+        guard let session = byId[id], !session.fenced else { return false }
+        return now < session.lastContact + config.sessionTimeout
+    }
+
+    /// The lowest offset of those that are to take over from a broker that shuts down.
+    var lowestActiveOffset: Int64 {
+        var lowest = Int64.max
+        for session in byId.values where !session.fenced && session.shutdownOffset == nil {
+            lowest = min(lowest, session.metadataOffset)
+        }
+        return lowest
+    }
+
+    // MARK: - Silence
+
+    /// A broken connection counts only while fewer than half of the live brokers have one (or the
+    /// only other of two): else it is rather this controller that was cut off, and the whole session
+    /// has to pass.
+    private var countsLostConnections: Bool {
+        var live = 0
+        var lost = 0
+        for session in byId.values where !session.fenced {
+            live += 1
+            if session.lostConnection != nil { lost += 1 }
+        }
+        return lost * 2 <= live
+    }
+
+    private func expiry(
+        of session: Session, config: ControllerConfig, countsLost: Bool
+    ) -> Instant {
+        let end = session.lastContact + config.sessionTimeout
+        guard countsLost, let lost = session.lostConnection else { return end }
+        return min(end, lost + config.connectionLossGrace)
+    }
+
+    func nextExpiry(config: ControllerConfig) -> Instant? {
+        let countsLost = countsLostConnections
+        var soonest: Instant?
+        for session in byId.values where !session.fenced {
+            let end = expiry(of: session, config: config, countsLost: countsLost)
+            soonest = soonest.map { min($0, end) } ?? end
+        }
+        return soonest
+    }
+
+    /// One broker whose session is over, the longest silent first.
+    func oneExpired(
+        config: ControllerConfig, now: Instant
+    ) -> (id: Int32, reason: ControllerNotice.FencingReason)? {
+        let countsLost = countsLostConnections
+        var found: (id: Int32, end: Instant)?
+        for (id, session) in byId where !session.fenced {
+            let end = expiry(of: session, config: config, countsLost: countsLost)
+            guard end <= now else { continue }
+            if let best = found, (best.end, best.id) < (end, id) { continue }
+            found = (id, end)
+        }
+        guard let found, let session = byId[found.id] else { return nil }
+        if found.end < session.lastContact + config.sessionTimeout,
+            let lost = session.lostConnection
+        {
+            return (found.id, .connectionLost(milliseconds: (now - lost).count / 1_000_000))
+        }
+        return (found.id, .silent(milliseconds: (now - session.lastContact).count / 1_000_000))
+    }
+
+    /// Gives every session two more heartbeats.
+    mutating func forgive(now: Instant, config: ControllerConfig) {
+        let spared = now + config.heartbeatInterval * 2 - config.sessionTimeout
+        for id in byId.keys {
+            byId[id]?.lostConnection = nil
+            if let last = byId[id]?.lastContact, last < spared { byId[id]?.lastContact = spared }
+        }
+    }
+}
