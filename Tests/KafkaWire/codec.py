@@ -13,7 +13,7 @@ import uuid
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "Sources/Kafka/Schemas"))
 
-import generate  # noqa: E402
+import schema as language  # noqa: E402
 
 FORMATS = {
     "int8": ">b", "int16": ">h", "uint16": ">H", "int32": ">i", "int64": ">q", "float64": ">d",
@@ -166,7 +166,7 @@ class Codec:
 
 def codecs(generated_only=True):
     return [
-        Codec(schema, message) for schema in generate.load()
+        Codec(schema, message) for schema in language.load()
         if schema.generate or not generated_only for message in schema.messages]
 
 

@@ -23,7 +23,7 @@ def pair(versions):
 
 
 def versions(text):
-    return pair(codec.generate.Versions.parse(str(text)))
+    return pair(codec.language.Versions.parse(str(text)))
 
 
 def default(value, type_):
