@@ -3,7 +3,7 @@
 package enum RaftCanary: Sendable, CaseIterable {
     /// Gives its vote to everyone who asks.
     case votesTwice
-    /// Takes requests and answers of any epoch for ones of its own.
+    /// Takes votes and fetches of any epoch for ones of its own, and answers in that epoch.
     case skipsEpochCheck
     /// Speaks of records that are not flushed as if they were.
     case forgetsFlush

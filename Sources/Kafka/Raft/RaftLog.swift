@@ -58,7 +58,8 @@ package enum RaftLogError: Error, Hashable, Sendable {
 package protocol RaftLog: AnyObject {
     /// The first offset held. Not 0 means: there is a snapshot that ends here.
     var startOffset: Int64 { get }
-    /// One past the last record; `startOffset` if there is none.
+    /// One past the last record; `startOffset` if there is none. Never below the latest snapshot: a
+    /// log that a crash left behind it is opened empty, starting at the snapshot's end.
     var endOffset: Int64 { get }
     /// Up to here the log survives a power cut.
     var flushedOffset: Int64 { get }

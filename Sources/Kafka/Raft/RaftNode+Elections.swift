@@ -39,6 +39,7 @@ extension RaftNode {
             return VoteResponse(topLevelError: .inconsistentClusterID)
         }
         let epoch = request.replicaEpoch
+        askedEpoch = epoch
         let lastEpoch = request.lastOffsetEpoch
         guard epoch >= 0, request.lastOffset >= 0, lastEpoch >= 0,
             request.preVote ? lastEpoch <= epoch : lastEpoch < epoch
@@ -59,7 +60,8 @@ extension RaftNode {
 
     private func voteResponse(_ error: RaftError, granted: Bool = false) -> VoteResponse {
         VoteResponse(
-            error: error, leaderID: election.leaderID, leaderEpoch: election.epoch,
+            error: error, leaderID: election.leaderID,
+            leaderEpoch: granted ? answerEpoch : election.epoch,
             voteGranted: granted)
     }
 
@@ -240,15 +242,11 @@ extension RaftNode {
             return false
         }
         let before = election
-        if canary != .skipsEpochCheck || epoch >= election.epoch {
-            guard epoch >= election.epoch, epoch <= Self.lastEpoch else {
-                backOff(index)
-                return false
-            }
-            guard try learn(leaderID: leaderID, epoch: epoch) else {
-                backOff(index)
-                return false
-            }
+        guard epoch >= election.epoch, epoch <= Self.lastEpoch,
+            try learn(leaderID: leaderID, epoch: epoch)
+        else {
+            backOff(index)
+            return false
         }
         // The question was asked in another epoch: the answer does not hold in this one.
         guard before.epoch == election.epoch else { return false }

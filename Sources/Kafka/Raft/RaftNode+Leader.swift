@@ -158,7 +158,8 @@ extension RaftNode {
 
     func fetchResponse(error: RaftError) -> FetchResponse {
         FetchResponse(
-            error: error, leaderID: election.leaderID, leaderEpoch: election.epoch,
+            error: error, leaderID: election.leaderID,
+            leaderEpoch: error == .none ? answerEpoch : election.epoch,
             highWatermark: highWatermark, logStartOffset: log.startOffset)
     }
 
@@ -173,6 +174,7 @@ extension RaftNode {
         else {
             return emit(.reply(.fetch(fetchResponse(error: .invalidRequest)), token: token))
         }
+        askedEpoch = request.currentLeaderEpoch
         let error = leaderError(epoch: request.currentLeaderEpoch)
         guard error == .none, case .leader(let leader) = role else {
             return emit(.reply(.fetch(fetchResponse(error: error)), token: token))

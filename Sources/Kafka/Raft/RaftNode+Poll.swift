@@ -4,7 +4,10 @@ extension RaftNode {
     /// Does what is due, and asks what there is to ask, after every event.
     func poll(isTimer: Bool) throws(RaftLogError) {
         expireRequests()
-        if let deadline = shutDownDeadline, deadline <= now { return try finishShutDown() }
+        if let deadline = shutDownDeadline {
+            // There is nothing to hand over any more, or no time.
+            guard case .resigned = role, deadline > now else { return try finishShutDown() }
+        }
         switch role {
         case .unattached(let state): try pollUnattached(state)
         case .prospective(let state): try pollProspective(state)
@@ -37,7 +40,7 @@ extension RaftNode {
             includeBackoffs(&deadline)
         case .leader(let leader): includeDeadlines(of: leader, &deadline)
         case .resigned(let state):
-            deadline.include(state.deadline)
+            if shutDownDeadline == nil { deadline.include(state.deadline) }
             includeBackoffs(&deadline)
         }
         return deadline.earliest

@@ -221,14 +221,12 @@ extension RaftNode {
         guard shutDownDeadline == nil else { return }
         shutDownDeadline = now + timeout
         try becomeResigned()
-        if case .resigned = role { return }
-        try finishShutDown()
     }
 
     func finishShutDown() throws(RaftLogError) {
         try leaveRole()
         requests.reset()
         isShutDown = true
-        effects.append(.shutDownComplete)
+        emit(.shutDownComplete)
     }
 }

@@ -24,6 +24,8 @@ package final class RaftNode {
     var shutDownDeadline: Instant?
     var isShutDown = false
     var failure: RaftLogError?
+    /// Only for the canary that does not look at it.
+    var askedEpoch: Int32 = 0
 
     /// What is on disk; until `election` equals it, nothing is said.
     private var persisted: ElectionState
@@ -112,6 +114,8 @@ package final class RaftNode {
         case .shutDown(let timeout): try shutDown(within: timeout)
         }
     }
+
+    var answerEpoch: Int32 { canary == .skipsEpochCheck ? askedEpoch : election.epoch }
 
     // MARK: Effects
 
