@@ -41,6 +41,10 @@ extension RecordBatch {
     package func records(limit: Int) throws(RecordError) -> RecordCursor {
         var body = bytes
         body.moveReaderIndex(forwardBy: RecordBatchHeader.size)
+        // Compaction may leave nothing of a batch but its header.
+        if header.recordCount == 0, body.readableBytes == 0 {
+            return RecordCursor(header: header, body: body)
+        }
         return RecordCursor(
             header: header, body: try header.compression.decompress(body, limit: limit))
     }

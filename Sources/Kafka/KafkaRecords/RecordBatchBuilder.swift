@@ -99,6 +99,8 @@ package struct RecordBatchBuilder: Sendable {
         compression: Compression = .none, level: Int? = nil
     ) throws(RecordError) -> ByteBuffer {
         if let problem { throw problem }
+        // Nothing is not compressed: not every reader takes what a codec makes of it.
+        let compression = recordCount == 0 ? .none : compression
         let (last, overflow) = (lastOffset ?? baseOffset &+ Int64(lastDelta))
             .subtractingReportingOverflow(baseOffset)
         guard !overflow, last >= 0, last >= Int64(lastDelta), last < Int64(Int32.max) else {

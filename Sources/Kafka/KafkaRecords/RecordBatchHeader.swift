@@ -45,12 +45,12 @@ package struct RecordBatchHeader: Equatable, Sendable {
     /// Reads the header at an index of the buffer. The batch itself need not be there whole, but
     /// its length, format and compression are ones that a batch can have.
     package init(at index: Int, in buffer: ByteBuffer) throws(RecordError) {
-        let start = index - buffer.readerIndex
+        guard index >= buffer.readerIndex, index <= buffer.writerIndex else {
+            throw .torn(at: index, needed: Self.size, available: 0)
+        }
         self = try buffer.withUnsafeReadableBytes { bytes throws(RecordError) in
-            guard index >= buffer.readerIndex, start <= bytes.count else {
-                throw .torn(at: index, needed: Self.size, available: 0)
-            }
-            return try Self(UnsafeRawBufferPointer(rebasing: bytes[start...]), at: index)
+            let rest = bytes[(index - buffer.readerIndex)...]
+            return try Self(UnsafeRawBufferPointer(rebasing: rest), at: index)
         }
     }
 
