@@ -219,7 +219,8 @@ final class Lab {
     }
 
     func partition(_ topic: String, _ index: Int32 = 0) -> PartitionRegistration {
-        image.topic(named: topic)?[index] ?? PartitionRegistration(replicas: [], isr: [], leader: -9)
+        image.topic(named: topic)?[index]
+            ?? PartitionRegistration(replicas: [], isr: [], leader: -9)
     }
 
     /// The leader asks for another ISR, with epochs as they are.
@@ -313,7 +314,8 @@ final class Lab {
                         || !p.eligibleLeaderReplicas.contains(where: image.isActive),
                     "no leader though an eligible one is there")
                 hold(p.leader != -1 || p.isr.count <= 1, "ISR of several without a leader")
-                hold(p.directories.isEmpty || p.directories.count == p.replicas.count, "directories")
+                hold(
+                    p.directories.isEmpty || p.directories.count == p.replicas.count, "directories")
                 if let was = before?.partition(topic.id, Int32(index)), was != p {
                     hold(p.partitionEpoch > was.partitionEpoch, "partition epoch")
                     hold(p.leaderEpoch >= was.leaderEpoch, "leader epoch")
