@@ -235,7 +235,7 @@ import Testing
               leader 2 epoch 1
             > wait
               after 500 ms
-              to 2: fetch epoch 1 at 0@0 hw 0 ms 200
+              to 2: fetch epoch 1 at 0@0 hw 0 ms 200 max 524288
             > answer 2 fetch epoch 1 leader 2 hw 0 records 0@1
               to 2: fetch epoch 1 at 1@1 hw 0 ms 200
             """)

@@ -62,6 +62,7 @@ enum RaftText {
                 + position(
                     OffsetAndEpoch(offset: fetch.fetchOffset, epoch: fetch.lastFetchedEpoch))
                 + " hw \(fetch.highWatermark) ms \(fetch.maxWait.count / 1_000_000)"
+                + (fetch.maxBytes == 1 << 20 ? "" : " max \(fetch.maxBytes)")
         case .fetchSnapshot(let fetch):
             return "chunk epoch \(fetch.currentLeaderEpoch) of \(position(fetch.snapshotID))"
                 + " position \(fetch.position)"

@@ -7,13 +7,14 @@ import Timing
 ///
 /// - A follower's long poll lasts 200 ms, so that an idle leader is heard of every 300 ms at 100 ms
 ///   round trip. The fetch timeout of 800 ms (Kafka: 2 s) spans that and a lost segment (TCP's
-///   first retransmission comes about 300 ms after it) with 200 ms to spare; up to a quarter more
+///   first retransmission comes about 300 ms after it) with 200 ms to spare; up to an eighth more
 ///   of jitter lets one follower be first.
 /// - A false alarm of one follower costs nothing: the others, who hear the leader, refuse its
 ///   pre-vote (KIP-996), and its epoch stays. Only when a majority has heard nothing for 800 ms is
 ///   there an election.
 /// - An election is two round trips, pre-vote and vote, and two flushes: 200 to 250 ms at 100 ms.
-///   Its timeout of 400 ms plus as much jitter (Kafka: 1 s) covers that.
+///   Its timeout of 400 ms plus as much jitter (Kafka: 1 s) covers that. Of two who ask at once
+///   one yields, so that hardly a vote is split.
 /// - So a leader behind a cut is replaced after 0.8 to 1.3 s. One whose process died is found
 ///   sooner, because its connections are refused: three refusals, 50 ms apart, are taken for its
 ///   end, unless a majority still hears it.
@@ -54,7 +55,7 @@ package struct RaftTiming: Hashable, Sendable {
         self.requestTimeout = requestTimeout
         self.retryBackoff = retryBackoff
         self.appendLinger = appendLinger
-        fetchTimeoutJitter = Nanoseconds(fetchTimeout.count / 4)
+        fetchTimeoutJitter = Nanoseconds(fetchTimeout.count / 8)
         fetchMaxWait = Nanoseconds(fetchTimeout.count / 4)
         refusalsBeforeElection = 3
         observerSession = .seconds(300)
@@ -70,8 +71,11 @@ package struct RaftTiming: Hashable, Sendable {
 }
 
 package struct RaftLimits: Hashable, Sendable {
-    /// Of one fetch, of one part of a snapshot, and of one proposal: Kafka's 8 MiB.
-    package var maxFetchBytes = 8 << 20
+    /// Of one fetch, and of one part of a snapshot (Kafka: 8 MiB). A whole answer must come within
+    /// the request timeout: 1 MiB does over 20 Mbit/s, and slower links are asked for less.
+    package var maxFetchBytes = 1 << 20
+    package var minFetchBytes = 16 << 10
+    /// Kafka's 8 MiB.
     package var maxProposalBytes = 8 << 20
     package var pendingProposals = 10_000
     package var pendingProposalBytes = 64 << 20

@@ -67,6 +67,7 @@ package enum RaftWarning: Hashable, Sendable {
     case unknownVoter(ReplicaKey)
     case truncationBelowHighWatermark(asked: Int64, highWatermark: Int64)
     case snapshotBelowHighWatermark(OffsetAndEpoch, highWatermark: Int64)
+    case implausibleSnapshot(OffsetAndEpoch)
     case invalidRecords(from: Int32, String)
     case invalidSnapshot(from: Int32, OffsetAndEpoch, String)
     case refused(by: Int32, RaftError)

@@ -54,7 +54,11 @@ extension RaftNode {
                 to: request.replica, preVote: request.preVote,
                 isUpToDate: theirs >= log.endOffsetAndEpoch)
         else { return voteResponse(.none) }
-        if !request.preVote { vote(for: request.replica) }
+        if request.preVote {
+            yield(to: request.replica, at: theirs)
+        } else {
+            vote(for: request.replica)
+        }
         return voteResponse(.none, granted: true)
     }
 
@@ -82,6 +86,16 @@ extension RaftNode {
             }
             return election.leaderID == nil && isUpToDate
         }
+    }
+
+    /// Where two ask each other at the same time, both would be granted, both would stand, and with
+    /// the third gone neither could win. So the one whose log is shorter, or whose id is higher,
+    /// lets the other go first, for about the time that an election takes.
+    private func yield(to rival: ReplicaKey, at theirs: OffsetAndEpoch) {
+        guard case .prospective(var state) = role, state.yieldUntil == nil else { return }
+        guard theirs > log.endOffsetAndEpoch || rival.id < configuration.nodeID else { return }
+        state.yieldUntil = now + Nanoseconds(timing.electionTimeout.count / 4 * 3)
+        role = .prospective(state)
     }
 
     private func hearsLeader(_ state: FollowerState) -> Bool {
@@ -150,7 +164,7 @@ extension RaftNode {
     /// The first stands at once, the next ones later and later, so that there is one candidate:
     /// Kafka's strict exponential backoff. Who is not named waits longest.
     private func successionDelay(_ candidates: [ReplicaKey]) -> Nanoseconds {
-        if candidates.isEmpty { return random.delay(below: timing.fetchTimeoutJitter) }
+        if candidates.isEmpty { return random.delay(below: timing.retryBackoff) }
         let longest = timing.electionBackoffMax
         guard let position = candidates.firstIndex(where: { $0.matches(configuration.key) }) else {
             return longest
@@ -190,7 +204,7 @@ extension RaftNode {
             state.answers[voter] = response.voteGranted ? .granted : .rejected
             role = .prospective(state)
             if !response.voteGranted { backOff(index) }
-            if state.isGranted(voters.majority) {
+            if state.isGranted(voters.majority), !state.isYielding(at: now) {
                 try becomeCandidate()
                 if case .candidate(let state) = role { askForVotes(state, preVote: false) }
             }
@@ -279,7 +293,7 @@ extension RaftNode {
         if state.refusals == timing.refusalsBeforeElection {
             warn(.leaderConnectionRefused(id))
             state.fetchDeadline = min(
-                state.fetchDeadline, now + random.delay(below: timing.fetchTimeoutJitter))
+                state.fetchDeadline, now + random.delay(below: timing.retryBackoff))
         }
         role = .follower(state)
     }
@@ -291,7 +305,7 @@ extension RaftNode {
         else { return }
         state.leaderResigned = true
         state.fetchDeadline = min(
-            state.fetchDeadline, now + random.delay(below: timing.fetchTimeoutJitter))
+            state.fetchDeadline, now + random.delay(below: timing.retryBackoff))
         role = .follower(state)
     }
 }

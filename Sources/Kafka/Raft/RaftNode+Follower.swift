@@ -16,7 +16,7 @@ extension RaftNode {
         }
         let request = FetchSnapshotRequest(
             clusterID: configuration.clusterID, replica: configuration.key,
-            maxBytes: configuration.limits.maxFetchBytes, currentLeaderEpoch: election.epoch,
+            maxBytes: fetchBytes, currentLeaderEpoch: election.epoch,
             snapshotID: download.id, position: download.position)
         send(.fetchSnapshot(request), .fetchSnapshot, to: index)
     }
@@ -27,7 +27,7 @@ extension RaftNode {
             clusterID: configuration.clusterID, replica: configuration.key,
             currentLeaderEpoch: election.epoch, fetchOffset: end.offset,
             lastFetchedEpoch: end.epoch, highWatermark: highWatermark, maxWait: maxWait,
-            maxBytes: configuration.limits.maxFetchBytes)
+            maxBytes: fetchBytes)
         send(.fetch(request), .fetch, to: index)
     }
 
@@ -59,6 +59,7 @@ extension RaftNode {
     private func heardLeader() {
         guard case .follower(var state) = role else { return }
         electionRetries = 0
+        fetchBytes = min(configuration.limits.maxFetchBytes, fetchBytes * 2)
         state.lastFetch = now
         state.refusals = 0
         // A leader that resigns may still answer what it was asked before.
@@ -101,7 +102,13 @@ extension RaftNode {
     // MARK: Snapshots
 
     private func startDownload(_ id: OffsetAndEpoch) throws(RaftLogError) -> Bool {
-        guard id.offset > 0, id.epoch > 0, case .follower(var state) = role else { return false }
+        // Records of the future there cannot be, nor so many that offsets would run out.
+        guard id.offset > 0, id.offset < Int64.max / 2, id.epoch > 0, id.epoch <= election.epoch,
+            case .follower(var state) = role
+        else {
+            warn(.implausibleSnapshot(id))
+            return false
+        }
         // What this log has beyond it is not committed.
         guard id.offset >= highWatermark else {
             warn(.snapshotBelowHighWatermark(id, highWatermark: highWatermark))

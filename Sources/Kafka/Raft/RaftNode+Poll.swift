@@ -31,7 +31,11 @@ extension RaftNode {
             }
         case .prospective(let state):
             deadline.include(state.deadline)
-            includeBackoffs(&deadline)
+            if state.isYielding(at: now) {
+                deadline.include(state.yieldUntil)
+            } else {
+                includeBackoffs(&deadline)
+            }
         case .candidate(let state):
             deadline.include(state.backoffUntil ?? state.deadline)
             includeBackoffs(&deadline)
@@ -81,6 +85,9 @@ extension RaftNode {
                 continue
             }
             requests.peers[index].inFlight = nil
+            if inFlight.kind == .fetch || inFlight.kind == .fetchSnapshot {
+                fetchBytes = max(configuration.limits.minFetchBytes, fetchBytes / 2)
+            }
         }
     }
 
@@ -124,7 +131,13 @@ extension RaftNode {
             if case .follower = role { fetchFromLeader() }
             return
         }
-        askForVotes(state, preVote: true)
+        guard !state.isYielding(at: now) else { return }
+        if state.isGranted(voters.majority) {
+            try becomeCandidate()
+            if case .candidate(let state) = role { askForVotes(state, preVote: false) }
+        } else {
+            askForVotes(state, preVote: true)
+        }
     }
 
     private func pollCandidate(_ state: NomineeState) throws(RaftLogError) {

@@ -21,6 +21,8 @@ package final class RaftNode {
     var now: Instant
     /// Elections lost since a leader was last known, for the backoff.
     var electionRetries = 0
+    /// How much a fetch asks for: less while answers take too long.
+    var fetchBytes: Int
     var shutDownDeadline: Instant?
     var isShutDown = false
     var failure: RaftLogError?
@@ -42,6 +44,7 @@ package final class RaftNode {
         self.log = log
         self.canary = canary
         self.now = now
+        fetchBytes = configuration.limits.maxFetchBytes
         random = RaftRandom(seed: seed)
         requests = PeerRequests(
             voters: configuration.voters, local: configuration.key, firstID: random.next() >> 1)

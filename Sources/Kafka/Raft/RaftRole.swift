@@ -30,12 +30,15 @@ struct NomineeState {
     var deadline: Instant
     /// Lost or timed out: rests until then, so as not to meet the same rivals again.
     var backoffUntil: Instant?
+    /// Lets a rival go first until then; once, as that rival may not make it.
+    var yieldUntil: Instant?
 
     init(voters: VoterSet, local: ReplicaKey, deadline: Instant) {
         answers = voters.voters.map { $0.matches(local) ? .granted : .none }
         self.deadline = deadline
     }
 
+    func isYielding(at now: Instant) -> Bool { yieldUntil.map { $0 > now } ?? false }
     func isGranted(_ majority: Int) -> Bool { answers.count { $0 == .granted } >= majority }
     func isRejected(_ majority: Int) -> Bool { answers.count { $0 != .rejected } < majority }
 }

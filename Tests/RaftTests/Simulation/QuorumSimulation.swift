@@ -6,29 +6,6 @@ import Timing
 /// A quorum in a world of lost messages, cuts, pauses, crashes and clocks that jump. Everything is
 /// drawn from one seed.
 final class QuorumSimulation {
-    struct Plan {
-        var voters: Int
-        var observers: Int
-        var roundTripMilliseconds: Int64
-        var faults: Nanoseconds
-        var calm: Nanoseconds
-        var canary: RaftCanary?
-
-        /// A seed decides what kind of cluster it is, too.
-        init(
-            seed: UInt64, faults: Nanoseconds = .seconds(12), calm: Nanoseconds = .seconds(8),
-            canary: RaftCanary? = nil
-        ) {
-            var random = SeededRandom(seed: seed &* 0x9e37_79b9)
-            voters = random.pick([1, 3, 3, 3, 3, 5, 5, 5])
-            observers = random.pick([0, 0, 1])
-            roundTripMilliseconds = random.pick([1, 1, 10, 10, 100])
-            self.faults = faults
-            self.calm = calm
-            self.canary = canary
-        }
-    }
-
     enum Event {
         case timer(node: Int, generation: Int)
         case request(from: Int, to: Int, requestID: UInt64, RaftRequest)
@@ -39,30 +16,6 @@ final class QuorumSimulation {
         case resume(node: Int)
         case load
         case trouble
-    }
-
-    final class Member {
-        let id: Int32
-        let log = MemoryRaftLog()
-        var node: RaftNode?
-        var stored: ElectionState?
-        var clock: SimulatedClock
-        var incarnation = 0
-        var generation = 0
-        var idleTimers = 0
-        var isPaused = false
-        var waiting: [Event] = []
-        var origins: [UInt64: (from: Int, requestID: UInt64, request: RaftRequest)] = [:]
-        var nextToken: UInt64 = 0
-        /// What it has told: it must never say less.
-        var epoch: Int32 = 0
-        var highWatermark: Int64 = 0
-        var leads: Int32?
-
-        init(id: Int32, clock: SimulatedClock) {
-            self.id = id
-            self.clock = clock
-        }
     }
 
     let seed: UInt64
@@ -78,6 +31,9 @@ final class QuorumSimulation {
     private(set) var accepted: [(offset: Int64, epoch: Int32, value: UInt64)] = []
     private var proposed: [UInt64: UInt64] = [:]
     private(set) var elections = 0
+    /// When, who, in which epoch.
+    private(set) var leaderships: [(time: Instant, node: Int32, epoch: Int32)] = []
+    private(set) var lastCommit = Instant(nanoseconds: 0)
     private(set) var installs = 0
 
     init(seed: UInt64, plan: Plan) {
@@ -116,6 +72,14 @@ final class QuorumSimulation {
         }
         world.schedule(.load, after: .milliseconds(500))
         world.schedule(.trouble, after: .milliseconds(800))
+        guard plan.isSteady else { return }
+        isCalm = true
+        troubleEnds = world.now + .seconds(1_000_000)
+        network.conditions = LinkConditions(delay: half...Nanoseconds(half.count * 11 / 10))
+        for member in members {
+            member.log.flushesLater = true
+            member.log.readLimit = Int.max
+        }
     }
 
     // MARK: Running
@@ -123,14 +87,14 @@ final class QuorumSimulation {
     func run() throws {
         let end = troubleEnds + plan.calm
         try advance(to: troubleEnds)
-        calmDown()
+        try calmDown()
         try advance(to: troubleEnds + .seconds(5))
         try checkLeader()
         try advance(to: end)
         try checkEqual()
     }
 
-    private func advance(to limit: Instant) throws {
+    func advance(to limit: Instant) throws {
         while let event = world.next(before: limit) { try handle(event) }
     }
 
@@ -180,7 +144,7 @@ final class QuorumSimulation {
 
     func start(_ index: Int) throws {
         let member = members[index]
-        guard member.node == nil else { return }
+        guard member.node == nil, !member.isLost else { return }
         var own = configuration
         own.nodeID = member.id
         own.directoryID = DirectoryID(high: 1, low: UInt64(index))
@@ -215,6 +179,12 @@ final class QuorumSimulation {
         member.generation += 1
         member.isPaused = false
         member.waiting = []
+        // The connections of a dead process are reset.
+        for token in member.origins.keys.sorted() {
+            if let origin = member.origins[token] {
+                refuse(origin.from, origin.requestID, by: index)
+            }
+        }
         member.origins = [:]
         member.log.crash(random: &world.random)
         let down = world.random.delay(.milliseconds(5)...(.seconds(3)))
@@ -316,6 +286,7 @@ final class QuorumSimulation {
         case .becameLeader(let epoch, _):
             elections += 1
             member.leads = epoch
+            leaderships.append((world.now, member.id, epoch))
             try rules.elected(member.id, epoch: epoch, log: member.log)
         case .lostLeadership: member.leads = nil
         case .committed(let end):
@@ -331,6 +302,7 @@ final class QuorumSimulation {
                     }
                 }, majority: plan.voters / 2 + 1)
             member.highWatermark = end
+            lastCommit = world.now
         case .proposalResult(let token, let result):
             if case .appended(let offset, _, let epoch) = result, let value = proposed[token] {
                 accepted.append((offset, epoch, value))
@@ -353,7 +325,8 @@ final class QuorumSimulation {
             return
         }
         let target =
-            members.firstIndex { $0.leads != nil } ?? world.random.below(members.count)
+            members.firstIndex { $0.leads != nil && !$0.isLost }
+            ?? world.random.below(members.count)
         guard !members[target].isPaused else { return }
         for _ in 0...world.random.below(4) {
             let value = nextValue

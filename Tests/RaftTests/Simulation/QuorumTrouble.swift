@@ -63,13 +63,14 @@ extension QuorumSimulation {
         if world.random.chance(perMille: 700) { log.clean() }
     }
 
-    /// From here on nothing goes wrong any more.
-    func calmDown() {
+    /// From here on nothing goes wrong any more, but that a minority may stay away for good.
+    func calmDown() throws {
         isCalm = true
         network.heal()
         network.conditions.lossPerMille = 0
         network.conditions.duplicationPerMille = 0
-        for (index, member) in members.enumerated() {
+        try loseMinority()
+        for (index, member) in members.enumerated() where !member.isLost {
             member.log.failsNext = false
             member.log.readLimit = Int.max
             if member.isPaused { world.schedule(.resume(node: index), after: .milliseconds(1)) }
@@ -77,12 +78,24 @@ extension QuorumSimulation {
         }
     }
 
+    private func loseMinority() throws {
+        guard world.random.chance(perMille: 300) else { return }
+        for _ in 0..<(plan.voters - 1) / 2 {
+            let index = world.random.below(plan.voters)
+            members[index].isLost = true
+            if world.random.chance(perMille: 500) { crash(index) }
+        }
+        network.partition(members.indices.filter { members[$0].isLost })
+    }
+
+    private var present: [Member] { members.filter { !$0.isLost } }
+
     func checkLeader() throws {
-        let leaders = members.filter { $0.node?.isLeader == true }
+        let leaders = present.filter { $0.node?.isLeader == true }
         guard let leader = leaders.first?.node, leaders.count == 1 else {
             throw broken("\(leaders.count) leaders 5 s after the trouble: \(summary)")
         }
-        for member in members where member.node?.leaderID != leader.leaderID {
+        for member in present where member.node?.leaderID != leader.leaderID {
             throw broken("\(member.id) does not know the leader 5 s after the trouble: \(summary)")
         }
     }
@@ -90,10 +103,10 @@ extension QuorumSimulation {
     /// Everybody has the same, all of it committed, and every proposal of the calm is in it.
     func checkEqual() throws {
         try checkLeader()
-        guard let end = members.first?.log.endOffset, end == rules.committedEnd else {
+        guard let end = present.first?.log.endOffset, end == rules.committedEnd else {
             throw broken("not everything is committed: \(summary)")
         }
-        for member in members {
+        for member in present {
             guard member.log.endOffset == end, member.node?.highWatermark == end else {
                 throw broken("logs differ at the end: \(summary)")
             }
