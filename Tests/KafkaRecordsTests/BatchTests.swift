@@ -56,7 +56,7 @@ import Testing
         #expect(try cursor.next() == nil)
     }
 
-    /// kafka-python writes leader epoch 0, and so does this builder when asked: every byte is alike.
+    /// kafka-python writes leader epoch 0, and so does this builder when asked: no byte differs.
     @Test func writesWhatPythonWrites() throws {
         var single = RecordBatchBuilder()
         single.partitionLeaderEpoch = 0

@@ -20,90 +20,91 @@ import Testing
         (
             .gzip, "gzip.compress(plain)",
             """
-            1f8b08000000000002034b5428cec94c4e55c82c564854c84b2d29cf2fca56c84f53c82c2956c82fcfb3068a8e
-            2a002900004bf6e37529010000
+            1f8b08000000000002034b5428cec94c4e55c82c564854c84b2d29cf2fca56c84f53c82c2956c82f
+            cfb3068a8e2a002900004bf6e37529010000
             """
         ),
         (
             .gzip, "two members",
             """
-            1f8b08000000000002034b5428cec94c4e55c82c564854c84b2d29cf2fca56c84f53c82c2956c82fcfb3068a52
-            ac000040d3235f640000001f8b08000000000004035328cec94c4e55c82c564854c84b2d29cf2fca56c84f53c8
-            2c2956c82fcfb3068a0e010500c5ad4dfcc5000000
+            1f8b08000000000002034b5428cec94c4e55c82c564854c84b2d29cf2fca56c84f53c82c2956c82f
+            cfb3068a52ac000040d3235f640000001f8b08000000000004035328cec94c4e55c82c564854c84b
+            2d29cf2fca56c84f53c82c2956c82fcfb3068a0e010500c5ad4dfcc5000000
             """
         ),
         (
             .snappy, "snappy.compress(plain)",
             """
-            a902806120736c6963652069732061206e6574776f726b206f6620697473206f776e3b20fe2100fe2100fe2100
-            fe21001121
+            a902806120736c6963652069732061206e6574776f726b206f6620697473206f776e3b20fe2100fe
+            2100fe2100fe21001121
             """
         ),
         (
             .snappy, "snappy_encode(plain, xerial_blocksize=128)",
             """
-            82534e415050590000000001000000010000002a8001806120736c6963652069732061206e6574776f726b206f
-            6620697473206f776e3b20fe21007a21000000002a800180776e3b206120736c6963652069732061206e657477
-            6f726b206f6620697473206ffe21007a21000000002b29a07473206f776e3b206120736c696365206973206120
-            6e6574776f726b206f6620697473206f776e3b20
+            82534e415050590000000001000000010000002a8001806120736c6963652069732061206e657477
+            6f726b206f6620697473206f776e3b20fe21007a21000000002a800180776e3b206120736c696365
+            2069732061206e6574776f726b206f6620697473206ffe21007a21000000002b29a07473206f776e
+            3b206120736c6963652069732061206e6574776f726b206f6620697473206f776e3b20
             """
         ),
         (
             .snappy, "snappy_encode(plain[:150]) + snappy_encode(plain[150:])",
             """
-            82534e415050590000000001000000010000002a9601806120736c6963652069732061206e6574776f726b206f
-            6620697473206f776e3b20fe2100d2210082534e415050590000000001000000010000002c930188726b206f66
-            20697473206f776e3b206120736c6963652069732061206e6574776f726bfe2100be2100
+            82534e415050590000000001000000010000002a9601806120736c6963652069732061206e657477
+            6f726b206f6620697473206f776e3b20fe2100d2210082534e415050590000000001000000010000
+            002c930188726b206f6620697473206f776e3b206120736c6963652069732061206e6574776f726b
+            fe2100be2100
             """
         ),
         (
             .snappy, "versions with the low byte first",
             """
-            82534e4150505900010000000100000000000032a902806120736c6963652069732061206e6574776f726b206f
-            6620697473206f776e3b20fe2100fe2100fe2100fe21001121
+            82534e4150505900010000000100000000000032a902806120736c6963652069732061206e657477
+            6f726b206f6620697473206f776e3b20fe2100fe2100fe2100fe21001121
             """
         ),
         (
             .lz4, "lz4_encode(plain) of kafka-python",
             """
-            04224d1868402901000000000000052c000000ff126120736c6963652069732061206e6574776f726b206f6620
-            697473206f776e3b202100f0506f776e3b2000000000
+            04224d1868402901000000000000052c000000ff126120736c6963652069732061206e6574776f72
+            6b206f6620697473206f776e3b202100f0506f776e3b2000000000
             """
         ),
         (
             .lz4, "block and content checksums, blocks of 64 KiB that are linked",
             """
-            04224d187c4029010000000000000b2c000000ff126120736c6963652069732061206e6574776f726b206f6620
-            697473206f776e3b202100f0506f776e3b20a7bbf48800000000e2b2b177
+            04224d187c4029010000000000000b2c000000ff126120736c6963652069732061206e6574776f72
+            6b206f6620697473206f776e3b202100f0506f776e3b20a7bbf48800000000e2b2b177
             """
         ),
         (
             .zstd, "ZstdCompressor(level=3).compress(plain)",
             """
-            28b52ffd60290055010014026120736c6963652069732061206e6574776f726b206f6620697473206f776e3b20
-            01002920aa7a02
+            28b52ffd60290055010014026120736c6963652069732061206e6574776f726b206f662069747320
+            6f776e3b2001002920aa7a02
             """
         ),
         (
             .zstd, "compressobj(): no content size",
             """
-            28b52ffd005855010014026120736c6963652069732061206e6574776f726b206f6620697473206f776e3b2001
-            002920aa7a02
+            28b52ffd005855010014026120736c6963652069732061206e6574776f726b206f6620697473206f
+            776e3b2001002920aa7a02
             """
         ),
         (
             .zstd, "level 22, compressobj(): a window of 128 MiB",
             """
-            28b52ffd00883d01001242070cd03d80a4560b5a2e347064b507ecfc729df2a6d93cf8f8d647eaf61101002920
-            aa7a02
+            28b52ffd00883d01001242070cd03d80a4560b5a2e347064b507ecfc729df2a6d93cf8f8d647eaf6
+            1101002920aa7a02
             """
         ),
         (
             .zstd, "two frames",
             """
-            28b52ffd20644d010014026120736c6963652069732061206e6574776f726b206f6620697473206f776e3b2001
-            000182aa2728b52ffd20c5550100140220736c6963652069732061206e6574776f726b206f6620697473206f77
-            6e3b2061010009114a3d01
+            28b52ffd20644d010014026120736c6963652069732061206e6574776f726b206f6620697473206f
+            776e3b2001000182aa2728b52ffd20c5550100140220736c6963652069732061206e6574776f726b
+            206f6620697473206f776e3b2061010009114a3d01
             """
         ),
     ]
@@ -170,7 +171,7 @@ import Testing
         let snappy = try compressed(.snappy, Self.plain)
         #expect(
             snappy.getBytes(at: 0, length: 16) == bytes(hex: "82534e4150505900 00000001 00000001"))
-        let lz4 = try compressed(.lz4, Self.plain)
+        let lz4 = try compressed(.lz4, ByteBuffer(repeating: 1, count: 200_000))
         // Version 1, independent blocks, no checksums, no content size; blocks of 64 KiB.
         #expect(lz4.getBytes(at: 0, length: 6) == bytes(hex: "04224d18 60 40"))
         #expect(try compressed(.gzip, Self.plain).getBytes(at: 0, length: 3) == [0x1f, 0x8b, 8])
@@ -203,6 +204,22 @@ import Testing
         #expect(
             recordError { _ = try Compression.snappy.decompress(chunk, limit: .max) }
                 == .corruptCompression(.snappy, reason: "5 bytes claim to be 2147483647"))
+    }
+
+    /// The block is broken: that its size is what is wrong shows that nobody tried to read it.
+    @Test func snappyAboveTheLimitIsNotEvenRead() {
+        let block = buffer(hex: "64 ffffffffffffffffffff")
+        #expect(
+            recordError { _ = try Compression.snappy.decompress(block, limit: 99) }
+                == .decompressedTooLarge(.snappy, limit: 99))
+        guard
+            case .corruptCompression(.snappy, _) = recordError({
+                _ = try Compression.snappy.decompress(block, limit: 100)
+            })
+        else {
+            Issue.record("accepted")
+            return
+        }
     }
 
     @Test func zstdThatLiesAboutItsSize() {

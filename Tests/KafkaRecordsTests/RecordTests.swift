@@ -30,6 +30,7 @@ import Testing
             ("0c 00 00 00 03 01 00", .keyLength), ("0c 00 00 00 08 01 00", .keyLength),
             ("0c 00 00 00 01 03 00", .valueLength), ("0c 00 00 00 01 04 00", .valueLength),
             ("0c 00 00 00 01 01 01", .headerCount), ("0c 00 00 00 01 01 02", .headerCount),
+            ("0e 00 00 00 01 01 02 00", .headerCount),
             ("10 00 00 00 01 01 02 01 00", .headerLength),
             ("10 00 00 00 01 01 02 00 05", .headerLength),
             ("10 00 00 00 01 01 02 00 02", .headerLength),

@@ -155,7 +155,7 @@ extension RecordBatchHeader {
     }
 
     /// When compaction may drop the tombstones and markers of the batch (milliseconds since 1970):
-    /// it takes the place of the base timestamp, the records' timestamps count from it all the same.
+    /// it takes the place of the base timestamp, and the records' timestamps count from it.
     package var deleteHorizon: Int64? {
         attributes.contains(.deleteHorizon) ? baseTimestamp : nil
     }

@@ -84,7 +84,6 @@ enum SnappyCodec {
         guard claimed <= block.count * greatestRatio else {
             throw output.corrupt("\(block.count) bytes claim to be \(claimed)")
         }
-        guard claimed <= output.remaining else { throw output.tooLarge }
         let (_, status) = try output.write(exactly: claimed) { space in
             var count = claimed
             let status = snappy_uncompress(
