@@ -1,0 +1,125 @@
+import CommitLog
+import KafkaWire
+import Timing
+
+extension PartitionReplica {
+    /// Removes followers that were behind for too long. The smaller ISR counts only when the
+    /// controller has committed it: until then the high watermark waits for those removed, too.
+    func considerShrink() {
+        guard role == .leader, proposal == nil, let log else { return }
+        let end = log.logEndOffset
+        let late = followers.filter {
+            $0.isInISR
+                && !$0.isCaughtUp(
+                    leaderEnd: end, now: context.now, maxLag: context.config.replicaLagTimeMax)
+        }
+        guard !late.isEmpty else { return }
+        propose(
+            metadata.isr.filter { id in !late.contains { $0.brokerId == id } }, isExpansion: false)
+    }
+
+    /// Adds followers that have caught up with the high watermark and with this leader's epoch:
+    /// below its beginning there may be committed records that the high watermark does not tell
+    /// of yet. They count for the high watermark at once (the maximal ISR, KIP-497).
+    func considerExpansion() {
+        guard role == .leader, proposal == nil else { return }
+        var isr = metadata.isr
+        for follower in followers where !follower.isInISR {
+            guard follower.logEndOffset >= highWatermark, follower.logEndOffset >= epochStart,
+                context.brokers.mayJoinISR(follower.brokerId, fetchedEpoch: follower.brokerEpoch)
+            else { continue }
+            isr.append(follower.brokerId)
+        }
+        if isr.count > metadata.isr.count { propose(isr, isExpansion: true) }
+    }
+
+    private func propose(_ isr: [Int32], isExpansion: Bool) {
+        let number = context.alterPartitions.nextNumber()
+        proposal = ISRProposal(
+            number: number, leaderEpoch: metadata.leaderEpoch,
+            partitionEpoch: metadata.partitionEpoch, isr: isr, isExpansion: isExpansion)
+        markISR()
+        context.alterPartitions.add(self, number)
+    }
+
+    /// The proposal as the request carries it; the epochs are those under which each broker
+    /// fetched, so that one that has restarted since is not taken in (KIP-903).
+    func alterPartitionData(brokerEpoch: Int64) -> AlterPartitionRequest.PartitionData? {
+        guard let proposal else { return nil }
+        return AlterPartitionRequest.PartitionData(
+            partitionIndex: partition, leaderEpoch: proposal.leaderEpoch, newIsr: proposal.isr,
+            newIsrWithEpochs: proposal.isr.map { id in
+                let epoch =
+                    id == context.brokerId
+                    ? brokerEpoch : followers.first { $0.brokerId == id }?.brokerEpoch ?? -1
+                return AlterPartitionRequest.BrokerState(brokerId: id, brokerEpoch: epoch)
+            },
+            // Once this leader leads it has recovered (KIP-704).
+            leaderRecoveryState: 0, partitionEpoch: proposal.partitionEpoch)
+    }
+
+    /// What the controller said. Gives back false where the proposal is to be sent again.
+    func decided(_ number: UInt64, _ verdict: ISRVerdict) -> Bool {
+        // Overtaken by metadata: it says what became of it.
+        guard let proposal, proposal.number == number, role == .leader else { return true }
+        switch verdict {
+        case .accepted(let leader, let leaderEpoch, let isr, let partitionEpoch):
+            // Something newer than what we know about is told by the metadata alone.
+            guard leader == context.brokerId, leaderEpoch == metadata.leaderEpoch,
+                partitionEpoch >= metadata.partitionEpoch
+            else { return true }
+            commit(isr: isr, partitionEpoch: partitionEpoch, wasExpansion: proposal.isExpansion)
+            return true
+        case .refused(let error):
+            return refused(error)
+        }
+    }
+
+    private func commit(isr: [Int32], partitionEpoch: Int32, wasExpansion: Bool) {
+        let wasUnderMin = isUnderMinISR
+        proposal = nil
+        metadata.isr = isr
+        metadata.partitionEpoch = partitionEpoch
+        markISR()
+        context.warn(
+            self,
+            wasExpansion
+                ? .isrExpanded(isr: isr) : .isrShrunk(isr: isr, underMinISR: isUnderMinISR))
+        advanceHighWatermark()
+        if !wasUnderMin, isUnderMinISR { failAcksUnderMinISR() }
+        // Others may have caught up while this one was under way.
+        considerExpansion()
+    }
+
+    private func refused(_ error: ErrorCode) -> Bool {
+        switch error {
+        case .operationNotAttempted, .ineligibleReplica:
+            // It did not and will not happen: what is committed is all there is. A follower that
+            // is not taken now is proposed again by `reconsider`.
+            proposal = nil
+            markISR()
+            context.warn(self, .alterPartitionRefused(error))
+            advanceHighWatermark()
+            return true
+        case .unknownTopicOrPartition, .unknownTopicId, .fencedLeaderEpoch, .invalidUpdateVersion,
+            .invalidRequest, .newLeaderElected:
+            // The controller knows more than we do. Until the metadata tells us, the proposal
+            // may have been carried out and goes on to count.
+            context.warn(self, .alterPartitionRefused(error))
+            return true
+        default:
+            return false
+        }
+    }
+
+    /// Followers that stand still at the log's end send nothing that would let them be considered
+    /// again, after a refusal or when a broker was unfenced: the manager asks from time to time.
+    func reconsider() {
+        guard role == .leader, let log else { return }
+        // One that was waited for though it is not in the ISR may have fallen behind since.
+        if highWatermark < log.logEndOffset { advanceHighWatermark() }
+        guard proposal == nil else { return }
+        if metadata.isr.count < followers.count + 1 { considerExpansion() }
+        considerShrink()
+    }
+}

@@ -1,0 +1,369 @@
+import CommitLog
+import KafkaWire
+import Timing
+
+/// What one partition has to say to a fetch.
+struct FetchResult {
+    var slot: Int32
+    var data: FetchResponse.PartitionData
+}
+
+extension ReplicaManager {
+    package func fetch(
+        _ request: borrowing FetchRequest, version: Int16, token: RequestToken
+    ) {
+        let parameters = Self.parameters(request, version)
+        let isFull = version < 7 || request.sessionEpoch <= 0
+        let found: FetchSession?
+        if isFull {
+            found = beginSession(request, parameters)
+        } else {
+            found = continueSession(request, parameters, token)
+        }
+        guard let session = found else { return }
+        session.replicaId = parameters.replicaId
+        session.readsToLogEnd = parameters.isolation == .logEnd
+        session.lastRequest = context.now
+        if parameters.isFollower { noteFetches(session, parameters) }
+
+        let wait = Nanoseconds.milliseconds(Int64(max(0, request.maxWaitMs)))
+        let waiting = WaitingFetch(
+            token: token, parameters: parameters, isFull: isFull,
+            wantsSession: version >= 7 && request.sessionEpoch == 0, slot: -1,
+            deadline: context.now + wait)
+        let mayWait =
+            wait > .zero && !session.isEmpty
+            && context.fetchWaits.count < context.config.maxWaitingFetches
+        attempt(session, waiting, isDue: !mayWait)
+    }
+
+    /// The connection that waits for this is gone.
+    package func cancelFetch(_ token: RequestToken) {
+        guard let session = context.fetchWaits.session(of: token), let waiting = session.waiting
+        else { return }
+        context.fetchWaits.remove(waiting.slot)
+        session.waiting = nil
+        endIfTemporary(session)
+    }
+
+    private static func parameters(
+        _ request: borrowing FetchRequest, _ version: Int16
+    ) -> FetchParameters {
+        var parameters = FetchParameters(version: version)
+        parameters.replicaId =
+            version >= 15 ? request.replicaState.replicaId : request.replicaId
+        parameters.brokerEpoch = version >= 15 ? request.replicaState.replicaEpoch : -1
+        let isConsumer = parameters.replicaId == -1
+        parameters.isolation =
+            !isConsumer ? .logEnd : request.isolationLevel == 1 ? .lastStable : .highWatermark
+        parameters.rack = isConsumer && version >= 11 ? request.rackId : ""
+        parameters.minBytes = Int(max(0, request.minBytes))
+        parameters.maxBytes = Int(max(0, request.maxBytes))
+        parameters.onlyLeader = parameters.isFollower || (isConsumer && version < 11)
+        return parameters
+    }
+
+    // MARK: Sessions (KIP-227)
+
+    /// A full request names all of its partitions, and ends the session it names.
+    private func beginSession(
+        _ request: borrowing FetchRequest, _ parameters: FetchParameters
+    ) -> FetchSession {
+        if request.sessionId != 0, let old = sessions[request.sessionId] {
+            sessions.remove(old)
+            supersede(old)
+            old.evict()
+        }
+        let session = newSession(parameters)
+        update(session, request, parameters)
+        return session
+    }
+
+    private func newSession(_ parameters: FetchParameters) -> FetchSession {
+        let usesIds = parameters.version >= 13
+        let toEnd = parameters.isolation == .logEnd
+        if let spare = spareSessions.popLast() {
+            spare.reuse(
+                usesTopicIds: usesIds, replicaId: parameters.replicaId, readsToLogEnd: toEnd,
+                now: context.now)
+            return spare
+        }
+        return FetchSession(
+            usesTopicIds: usesIds, replicaId: parameters.replicaId, readsToLogEnd: toEnd,
+            now: context.now)
+    }
+
+    /// An incremental request names what has changed. Nil where it was answered with an error.
+    private func continueSession(
+        _ request: borrowing FetchRequest, _ parameters: FetchParameters, _ token: RequestToken
+    ) -> FetchSession? {
+        guard let session = sessions[request.sessionId] else {
+            return refuse(token, .fetchSessionIdNotFound)
+        }
+        guard session.epoch == request.sessionEpoch else {
+            return refuse(token, .invalidFetchSessionEpoch)
+        }
+        guard session.usesTopicIds == (parameters.version >= 13) else {
+            return refuse(token, .fetchSessionTopicIdError)
+        }
+        // A follower that has more to ask for does not wait for the answer to what it asked.
+        supersede(session)
+        update(session, request, parameters)
+        session.lastUsed = context.now
+        session.epoch = FetchSessionCache.epoch(after: session.epoch)
+        if session.isEmpty {
+            sessions.remove(session)
+            session.id = 0
+        }
+        return session
+    }
+
+    private func refuse(_ token: RequestToken, _ error: ErrorCode) -> FetchSession? {
+        context.emit(.fetched(token, FetchResponse(errorCode: error)))
+        return nil
+    }
+
+    private func supersede(_ session: FetchSession) {
+        guard let waiting = session.waiting else { return }
+        context.fetchWaits.remove(waiting.slot)
+        session.waiting = nil
+        context.emit(.fetched(waiting.token, FetchResponse(sessionId: session.id)))
+    }
+
+    private func update(
+        _ session: FetchSession, _ request: borrowing FetchRequest, _ parameters: FetchParameters
+    ) {
+        let limit = context.config.maxPartitionsPerSession
+        let usesIds = session.usesTopicIds
+        for index in request.topics.indices {
+            let name = usesIds ? "" : request.topics[index].topic
+            let id = usesIds ? request.topics[index].topicId : .zero
+            let hosted = usesIds ? topic(id) : topic(named: name)
+            for place in request.topics[index].partitions.indices {
+                let number = request.topics[index].partitions[place].partition
+                _ = session.update(
+                    topic: name, topicId: id, request.topics[index].partitions[place],
+                    limit: limit
+                ) { hosted?[number] }
+            }
+        }
+        for index in request.forgottenTopicsData.indices {
+            let name = usesIds ? "" : request.forgottenTopicsData[index].topic
+            let id = usesIds ? request.forgottenTopicsData[index].topicId : .zero
+            for partition in request.forgottenTopicsData[index].partitions {
+                session.forget(topic: name, topicId: id, partition: partition)
+            }
+        }
+    }
+
+    /// A follower's fetch tells how far it is. All partitions learn of it before any is read, so
+    /// that what is read carries the high watermark that follows from it.
+    private func noteFetches(_ session: FetchSession, _ parameters: FetchParameters) {
+        for slot in session.ready {
+            session.noteFetch(
+                slot, replicaId: parameters.replicaId, brokerEpoch: parameters.brokerEpoch)
+        }
+    }
+
+    // MARK: Answers
+
+    /// A fetch that waits has news, or has waited long enough.
+    func retry(_ session: FetchSession, isDue: Bool) {
+        guard let waiting = session.waiting else { return }
+        attempt(session, waiting, isDue: isDue)
+    }
+
+    /// Reads what is ready, and answers if that is enough, or there is something that the fetcher
+    /// has to know at once; else the request waits on.
+    private func attempt(_ session: FetchSession, _ waiting: WaitingFetch, isDue: Bool) {
+        var pass = FetchPass()
+        swap(&pass, &sparePass)
+        pass.begin(min(waiting.parameters.maxBytes, Int(context.config.fetchMaxBytes)))
+        read(session, waiting, &pass)
+        if isDue || pass.isUrgent || (pass.bytes > 0 && pass.bytes >= waiting.parameters.minBytes)
+            || (waiting.parameters.minBytes == 0)
+        {
+            answer(session, waiting, &pass)
+        } else {
+            park(session, waiting, &pass)
+        }
+        fetchResults.removeAll(keepingCapacity: true)
+        swap(&pass, &sparePass)
+    }
+
+    private func read(_ session: FetchSession, _ waiting: WaitingFetch, _ pass: inout FetchPass) {
+        for slot in session.ready {
+            guard session.slots[Int(slot)].isUsed else {
+                session.unmark(slot)
+                continue
+            }
+            // No room is left: these are the first of the next answer.
+            if pass.remaining <= 0, pass.bytes > 0, !waiting.isFull {
+                pass.next.append(slot)
+                continue
+            }
+            let data = read(session, slot, waiting.parameters, pass)
+            let size = data.byteCount
+            pass.bytes += size
+            pass.remaining -= size
+            let isUrgent =
+                data.errorCode != .none || data.isDiverging || data.preferredReadReplica >= 0
+                || (session.isFollower
+                    && data.logStartOffset != session.slots[Int(slot)].sentLogStart
+                    && session.slots[Int(slot)].sentLogStart >= 0)
+            if isUrgent { pass.isUrgent = true }
+            let isNews =
+                size > 0 || isUrgent
+                || data.highWatermark != session.slots[Int(slot)].sentHighWatermark
+                || data.logStartOffset != session.slots[Int(slot)].sentLogStart
+            if size > 0 {
+                pass.served.append(slot)
+            } else if isUrgent || session.hasUnread(slot) {
+                pass.next.append(slot)
+            } else if isNews {
+                pass.told.append(slot)
+            } else if !waiting.isFull {
+                session.unmark(slot)
+            } else {
+                pass.told.append(slot)
+            }
+            if isNews || waiting.isFull { fetchResults.append(FetchResult(slot: slot, data: data)) }
+        }
+    }
+
+    private func read(
+        _ session: FetchSession, _ slot: Int32, _ parameters: borrowing FetchParameters,
+        _ pass: borrowing FetchPass
+    ) -> FetchResponse.PartitionData {
+        let index = Int(slot)
+        if session.slots[index].replica == nil { session.attach(slot, to: find(session, slot)) }
+        guard let replica = session.slots[index].replica else {
+            return missing(session.slots[index])
+        }
+        return replica.read(
+            session.slots[index], parameters,
+            maxBytes: min(Int(session.slots[index].maxBytes), pass.remaining),
+            atLeastOneBatch: pass.bytes == 0)
+    }
+
+    private func find(_ session: FetchSession, _ slot: Int32) -> PartitionReplica? {
+        let wanted = session.slots[Int(slot)]
+        let hosted = session.usesTopicIds ? topic(wanted.topicId) : topic(named: wanted.topic)
+        return hosted?[wanted.partition]
+    }
+
+    private func missing(_ wanted: SessionPartition) -> FetchResponse.PartitionData {
+        let isById = wanted.topic.isEmpty
+        let missing = missing(
+            name: wanted.topic, id: isById ? wanted.topicId : nil, wanted.partition)
+        var data = FetchResponse.PartitionData.failed(wanted.partition, missing.error)
+        if let leader = missing.leader {
+            data.currentLeader = FetchResponse.LeaderIdAndEpoch(
+                leaderId: leader.id, leaderEpoch: leader.epoch)
+        }
+        return data
+    }
+
+    private func answer(_ session: FetchSession, _ waiting: WaitingFetch, _ pass: inout FetchPass) {
+        if waiting.slot >= 0 { context.fetchWaits.remove(waiting.slot) }
+        session.waiting = nil
+        var response = FetchResponse(sessionId: session.id)
+        for result in fetchResults {
+            let index = Int(result.slot)
+            session.sent(
+                result.slot,
+                // After an error everything is told again.
+                highWatermark: result.data.errorCode == .none ? result.data.highWatermark : -1,
+                logStart: result.data.logStartOffset)
+            noteThrottled(session, index, result.data)
+            let slot = session.slots[index]
+            if let last = response.responses.indices.last,
+                response.responses[last].topicId == slot.topicId,
+                response.responses[last].topic == slot.topic
+            {
+                response.responses[last].partitions.append(result.data)
+            } else {
+                response.responses.append(
+                    FetchResponse.FetchableTopicResponse(
+                        topic: slot.topic, topicId: slot.topicId, partitions: [result.data]))
+            }
+        }
+        for slot in pass.told { session.unmark(slot) }
+        // Partitions take turns: those that were served stand behind the others.
+        pass.next.append(contentsOf: pass.served)
+        session.exchangeReady(&pass.next)
+        if waiting.wantsSession, session.id == 0, !session.isEmpty,
+            sessions.insert(session, now: context.now)
+        {
+            response.sessionId = session.id
+        }
+        context.emit(.fetched(waiting.token, response))
+        endIfTemporary(session)
+    }
+
+    private func park(_ session: FetchSession, _ waiting: WaitingFetch, _ pass: inout FetchPass) {
+        let hasOldHighWatermark = session.isFollower && !fetchResults.isEmpty && !waiting.isFull
+        pass.next.append(contentsOf: pass.told)
+        pass.next.append(contentsOf: pass.served)
+        session.exchangeReady(&pass.next)
+        guard session.waiting == nil else { return }
+        var waiting = waiting
+        waiting.slot = context.fetchWaits.add(session, until: waiting.deadline)
+        session.waiting = waiting
+        if hasOldHighWatermark { context.answerSooner(session) }
+    }
+
+    /// What is not in the cache ends with its answer.
+    private func endIfTemporary(_ session: FetchSession) {
+        guard session.id == 0 || session.isEvicted else { return }
+        session.close()
+        if spareSessions.count < 64 { spareSessions.append(session) }
+    }
+
+    private func noteThrottled(
+        _ session: FetchSession, _ index: Int, _ data: FetchResponse.PartitionData
+    ) {
+        guard session.isFollower, context.leaderQuota.rate != nil, data.byteCount > 0,
+            let replica = session.slots[index].replica, replica.isLeaderThrottled
+        else { return }
+        context.leaderQuota.take(data.byteCount, context.now)
+    }
+}
+
+/// One look at what a session has ready. Its arrays are used again and again.
+struct FetchPass {
+    /// What the response may still hold.
+    var remaining = 0
+    var bytes = 0
+    /// The fetcher has to know at once.
+    var isUrgent = false
+    /// Ready for the next answer, too.
+    var next: [Int32] = []
+    /// With something to tell, but no data.
+    var told: [Int32] = []
+    /// With data.
+    var served: [Int32] = []
+
+    mutating func begin(_ limit: Int) {
+        remaining = limit
+        bytes = 0
+        isUrgent = false
+        next.removeAll(keepingCapacity: true)
+        told.removeAll(keepingCapacity: true)
+        served.removeAll(keepingCapacity: true)
+    }
+}
+
+extension FetchSession {
+    func noteFetch(_ slot: Int32, replicaId: Int32, brokerEpoch: Int64) {
+        guard slots[Int(slot)].isUsed, let replica = slots[Int(slot)].replica else { return }
+        replica.noteFetch(slots[Int(slot)], replicaId: replicaId, brokerEpoch: brokerEpoch)
+    }
+
+    /// There is data that the last read left: for want of room, or because it is throttled.
+    func hasUnread(_ slot: Int32) -> Bool {
+        guard let replica = slots[Int(slot)].replica, let log = replica.log else { return false }
+        let end = readsToLogEnd ? log.logEndOffset : replica.highWatermark
+        return slots[Int(slot)].fetchOffset < end
+    }
+}

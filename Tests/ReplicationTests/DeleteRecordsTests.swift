@@ -1,0 +1,141 @@
+import CommitLog
+import KafkaWire
+import Replication
+import Testing
+import Timing
+
+@Suite struct DeleteRecordsTests {
+    private func delete(
+        _ node: TestNode, before offset: Int64, timeoutMs: Int32 = 1_000, partition: Int32 = 0,
+        topic: String = "t"
+    ) -> (RequestToken, [ReplicationEffect]) {
+        let token = node.token()
+        let request = DeleteRecordsRequest(
+            topics: [
+                .init(name: topic, partitions: [.init(partitionIndex: partition, offset: offset)])
+            ],
+            timeoutMs: timeoutMs)
+        return (token, node.step { $0.deleteRecords(request, token: token) })
+    }
+
+    private func answer(
+        _ effects: [ReplicationEffect], _ token: RequestToken
+    ) -> DeleteRecordsResponse.DeleteRecordsPartitionResult? {
+        for case .deletedRecords(token, let response) in effects {
+            return response.topics.first?.partitions.first
+        }
+        return nil
+    }
+
+    private func filled(_ log: LogConfig = LogConfig()) throws -> TestNode {
+        let node = try TestNode(log: log)
+        node.lead(replicas: [1, 2], isr: [1, 2])
+        try node.append(["a", "b", "c", "d"])
+        node.followerFetch(2, at: 3)
+        return node
+    }
+
+    @Test func waitsForEveryReplica() throws {
+        let node = try filled()
+        let (token, effects) = delete(node, before: 2)
+        #expect(answer(effects, token) == nil)
+        #expect(try node.replica().log?.logStartOffset == 2)
+        #expect(answer(node.followerFetch(2, at: 3, logStart: 1), token) == nil)
+        let done = answer(node.followerFetch(2, at: 3, logStart: 2), token)
+        #expect(done?.errorCode == ErrorCode.none)
+        #expect(done?.lowWatermark == 2)
+        // Again at once: it holds already.
+        let (again, next) = delete(node, before: 1)
+        #expect(answer(next, again)?.lowWatermark == 2)
+        // What is deleted cannot be read.
+        let data = fetched(
+            node.step {
+                $0.fetch(fetchRequest([want(1)]), version: 17, token: node.token())
+            })?.only
+        #expect(data?.errorCode == .offsetOutOfRange)
+    }
+
+    @Test func theHighWatermarkAsOffset() throws {
+        let node = try filled()
+        let (_, _) = delete(node, before: -1)
+        #expect(try node.replica().log?.logStartOffset == 3)
+    }
+
+    @Test func followersLearnOfItAtOnce() throws {
+        let node = try filled()
+        let session = try #require(
+            fetched(
+                node.step {
+                    $0.fetch(
+                        fetchRequest([want(4, epoch: 5)], replica: 2, brokerEpoch: 20, epoch: 0),
+                        version: 17, token: node.token())
+                })
+        ).sessionId
+        let waiting = node.token()
+        node.step {
+            $0.fetch(
+                fetchRequest(
+                    [], replica: 2, brokerEpoch: 20, maxWaitMs: 500, session: session, epoch: 1),
+                version: 17, token: waiting)
+        }
+        let (_, effects) = delete(node, before: 2)
+        #expect(fetched(effects, waiting)?.only?.logStartOffset == 2)
+    }
+
+    @Test func theDeadAreNotWaitedFor() throws {
+        let node = try filled()
+        let (token, effects) = delete(node, before: 2)
+        #expect(answer(effects, token) == nil)
+        let fenced = node.step {
+            $0.setBrokers(
+                BrokerTable([
+                    BrokerStatus(id: 1, epoch: 10), BrokerStatus(id: 2, epoch: 20, isFenced: true),
+                ]))
+        }
+        #expect(answer(fenced, token)?.lowWatermark == 2)
+    }
+
+    @Test func errors() throws {
+        let node = try filled()
+        node.follow(2, partition: 1)
+        func error(_ offset: Int64, partition: Int32 = 0, topic: String = "t") -> ErrorCode? {
+            let (token, effects) = delete(node, before: offset, partition: partition, topic: topic)
+            return answer(effects, token)?.errorCode
+        }
+        // Beyond the high watermark, though the log goes further.
+        #expect(error(4) == .offsetOutOfRange)
+        #expect(error(-2) == .offsetOutOfRange)
+        #expect(error(0, partition: 1) == .notLeaderOrFollower)
+        #expect(error(0, partition: 2) == .notLeaderOrFollower)
+        #expect(error(0, topic: "x") == .unknownTopicOrPartition)
+        #expect(error(0, topic: "__consumer_offsets") == .invalidTopicException)
+        var compacted = LogConfig()
+        compacted.isDeleted = false
+        compacted.isCompacted = true
+        let other = try TestNode(log: compacted)
+        other.lead(replicas: [1], isr: [1])
+        let (token, effects) = delete(other, before: 0)
+        #expect(answer(effects, token)?.errorCode == .policyViolation)
+    }
+
+    @Test func timeout() throws {
+        let node = try filled()
+        let (token, effects) = delete(node, before: 2, timeoutMs: 300)
+        #expect(answer(effects, token) == nil)
+        let late = answer(node.step(after: .milliseconds(300)), token)
+        #expect(late?.errorCode == .requestTimedOut)
+        // Not answered twice.
+        #expect(answer(node.followerFetch(2, at: 3, logStart: 2), token) == nil)
+        // And its place is free for the next.
+        let (next, _) = delete(node, before: 3)
+        #expect(answer(node.followerFetch(2, at: 3, logStart: 3), next)?.lowWatermark == 3)
+    }
+
+    @Test func leadershipLost() throws {
+        let node = try filled()
+        let (token, _) = delete(node, before: 2)
+        let effects = node.follow(
+            2, epoch: 6, partitionEpoch: 2, replicas: [1, 2], isr: [1, 2])
+        #expect(answer(effects, token)?.errorCode == .notLeaderOrFollower)
+    }
+}

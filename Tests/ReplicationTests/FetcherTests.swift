@@ -1,0 +1,400 @@
+import CommitLog
+import KafkaWire
+import NIOCore
+import Replication
+import Testing
+import Timing
+
+/// A follower's fetcher against a leader that the test plays.
+@Suite struct FetcherTests {
+    private struct Sent: Equatable {
+        var correlation: UInt64
+        var request: FetchRequest
+    }
+
+    private func sent(_ effects: [ReplicationEffect], to leader: Int32 = 2) -> Sent? {
+        for case .fetch(leader, let correlation, let request) in effects {
+            return Sent(correlation: correlation, request: request)
+        }
+        return nil
+    }
+
+    private func asked(_ sent: Sent?) -> [[Int64]] {
+        (sent?.request.topics ?? []).flatMap(\.partitions).map {
+            [Int64($0.partition), $0.fetchOffset, Int64($0.lastFetchedEpoch)]
+        }
+    }
+
+    private func part(
+        _ partition: Int32 = 0, at offset: Int64? = nil, _ texts: [String] = [],
+        epoch: Int32 = 5, highWatermark: Int64 = 0, logStart: Int64 = 0,
+        error: ErrorCode = .none
+    ) -> FetchResponse.PartitionData {
+        var records = ByteBuffer()
+        if let offset {
+            records = batch(texts)
+            records.setInteger(offset, at: 0)
+            records.setInteger(epoch, at: 12)
+        }
+        return .init(
+            partitionIndex: partition, errorCode: error,
+            highWatermark: error == .none ? highWatermark : -1,
+            logStartOffset: error == .none ? logStart : -1, records: .bytes(records))
+    }
+
+    private func answer(
+        _ node: TestNode, _ correlation: UInt64?, _ parts: [FetchResponse.PartitionData],
+        session: Int32 = 77, error: ErrorCode = .none, after wait: Nanoseconds = .zero
+    ) -> [ReplicationEffect] {
+        let response = FetchResponse(
+            errorCode: error, sessionId: session,
+            responses: parts.isEmpty ? [] : [.init(topicId: topicA, partitions: parts)])
+        return node.step(after: wait) {
+            $0.fetched(from: 2, correlation: correlation ?? 0, response)
+        }
+    }
+
+    @Test func asksInFullAndThenForWhatChanged() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        #expect(first.request.sessionId == 0)
+        #expect(first.request.sessionEpoch == 0)
+        #expect(first.request.replicaState.replicaId == 1)
+        #expect(first.request.replicaState.replicaEpoch == 10)
+        #expect(first.request.maxWaitMs == 500)
+        #expect(first.request.topics[0].topicId == topicA)
+        #expect(first.request.topics[0].partitions[0].currentLeaderEpoch == 5)
+        #expect(asked(first) == [[0, 0, -1]])
+
+        // The next leaves at once, with the new place.
+        let next = try #require(
+            sent(answer(node, first.correlation, [part(at: 0, ["a", "b"], highWatermark: 1)])))
+        #expect(next.request.sessionId == 77)
+        #expect(next.request.sessionEpoch == 1)
+        #expect(asked(next) == [[0, 2, 5]])
+        #expect(try node.replica().log?.logEndOffset == 2)
+        #expect(try node.replica().highWatermark == 1)
+
+        // Nothing to say: the request names nothing.
+        let quiet = try #require(
+            sent(answer(node, next.correlation, [part(highWatermark: 2)])))
+        #expect(quiet.request.sessionEpoch == 2)
+        #expect(quiet.request.topics.isEmpty)
+        #expect(try node.replica().highWatermark == 2)
+        // One at a time.
+        #expect(sent(node.step(after: .milliseconds(10))) == nil)
+    }
+
+    @Test func theHighWatermarkStaysWithinTheLogAndDoesNotFall() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        let next = try #require(
+            sent(answer(node, first.correlation, [part(at: 0, ["a"], highWatermark: 9)])))
+        #expect(try node.replica().highWatermark == 1)
+        // A leader that was elected just now does not know it yet.
+        _ = answer(node, next.correlation, [part(highWatermark: 0)])
+        #expect(try node.replica().highWatermark == 1)
+    }
+
+    @Test func partitionsThatJoinDoNotWait() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        // The first request has no answer, so there is no session yet to go on with.
+        #expect(sent(node.follow(2, partition: 1)) == nil)
+        let next = try #require(sent(answer(node, first.correlation, [part()])))
+        #expect(asked(next) == [[1, 0, -1]])
+        // This one waits at the leader; another partition sends a second one behind it.
+        let second = try #require(sent(node.follow(2, partition: 2)))
+        #expect(second.request.sessionEpoch == 2)
+        #expect(asked(second) == [[2, 0, -1]])
+        // But no third.
+        #expect(sent(node.follow(2, partition: 3)) == nil)
+        #expect(sent(answer(node, next.correlation, [])).map { asked($0) } == [[3, 0, -1]])
+        // An answer to the second still counts.
+        _ = answer(node, second.correlation, [part(2, at: 0, ["x"])])
+        #expect(try node.replica(2).log?.logEndOffset == 1)
+    }
+
+    @Test func partitionsThatLeaveAreForgotten() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2, partition: 0)))
+        node.follow(2, partition: 1)
+        let next = sent(answer(node, first.correlation, [part()]))
+        let later = sent(answer(node, next?.correlation, [part(1)]))
+        // Partition 1 has another leader now.
+        let effects = node.follow(3, epoch: 6, partitionEpoch: 2, partition: 1)
+        #expect(sent(effects, to: 3).map { asked($0) } == [[1, 0, -1]])
+        let without = try #require(sent(answer(node, later?.correlation, [])))
+        #expect(without.request.forgottenTopicsData.map(\.partitions) == [[1]])
+    }
+
+    @Test func aFetcherWithoutPartitionsEnds() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        node.lead(epoch: 6, partitionEpoch: 2)
+        let effects = answer(node, first.correlation, [part(at: 0, ["a"])])
+        // It leads now: what the old leader answered is not taken.
+        #expect(try node.replica().log?.logEndOffset == 0)
+        var stopped = false
+        for effect in effects + node.step() {
+            if case .fetcherStopped(leader: 2) = effect { stopped = true }
+        }
+        #expect(stopped)
+    }
+
+    @Test func answersToAnOlderEpochAreNotTaken() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        node.follow(2, epoch: 6, partitionEpoch: 2)
+        let effects = answer(
+            node, first.correlation, [part(at: 0, ["a"], highWatermark: 1)])
+        #expect(try node.replica().log?.logEndOffset == 0)
+        #expect(try node.replica().highWatermark == 0)
+        let next = try #require(sent(effects))
+        #expect(next.request.topics[0].partitions[0].currentLeaderEpoch == 6)
+    }
+
+    @Test func whatWasTakenAlreadyIsNotTakenAgain() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        let next = try #require(sent(answer(node, first.correlation, [part(at: 0, ["a"])])))
+        _ = answer(node, next.correlation, [part(at: 0, ["a"])])
+        #expect(try node.replica().log?.logEndOffset == 1)
+        // Nor anything that leaves a gap.
+        let last = try #require(sent(node.follow(2, partition: 1)))
+        _ = answer(node, last.correlation, [part(at: 5, ["f"])])
+        #expect(try node.replica().log?.logEndOffset == 1)
+    }
+
+    // MARK: Errors
+
+    @Test(arguments: [
+        ErrorCode.unknownLeaderEpoch, .fencedLeaderEpoch, .notLeaderOrFollower,
+        .unknownTopicOrPartition, .unknownTopicId, .inconsistentTopicId, .kafkaStorageError,
+        .unknownServerError,
+    ])
+    func aPartitionWithAnErrorRests(error: ErrorCode) throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        node.follow(2, partition: 1)
+        let last = try #require(sent(answer(node, first.correlation, [part()])))
+        #expect(asked(last) == [[1, 0, -1]])
+        // The answer is an error: the partition leaves the session.
+        let without = try #require(
+            sent(answer(node, last.correlation, [part(1, error: error)])))
+        #expect(without.request.forgottenTopicsData.map(\.partitions) == [[1]])
+        // Soon it is asked for again, behind the request that waits.
+        let deadline = try #require(node.manager.nextDeadline)
+        #expect(deadline <= node.now + .milliseconds(20))
+        let again = try #require(sent(node.step(after: .milliseconds(20))))
+        #expect(asked(again) == [[1, 0, -1]])
+    }
+
+    @Test func restsGrowWithErrorsInARow() throws {
+        let node = try TestNode()
+        var last = try #require(sent(node.follow(2)))
+        var waits: [Int64] = []
+        for _ in 0..<9 {
+            // Alone in its session: without it there is nothing to fetch.
+            var next = sent(answer(node, last.correlation, [part(error: .unknownLeaderEpoch)]))
+            #expect(next == nil)
+            var waited: Int64 = 0
+            while next == nil {
+                next = sent(node.step(after: .milliseconds(10)))
+                waited += 10
+                if waited > 5_000 { break }
+            }
+            waits.append(waited)
+            last = try #require(next)
+        }
+        #expect(waits.first == 20)
+        #expect(waits.last == 1_000)
+        #expect(waits == waits.sorted())
+    }
+
+    @Test func aLostConnectionBeginsAnew() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        let next = try #require(sent(answer(node, first.correlation, [part(at: 0, ["a"])])))
+        var effects = node.step { $0.fetched(from: 2, correlation: next.correlation, nil) }
+        #expect(sent(effects) == nil)
+        effects = node.step(after: .milliseconds(20))
+        let again = try #require(sent(effects))
+        // The session that may still be there is ended by the full request.
+        #expect(again.request.sessionId == 77)
+        #expect(again.request.sessionEpoch == 0)
+        #expect(asked(again) == [[0, 1, 5]])
+        // An answer from before comes to nothing.
+        _ = answer(node, next.correlation, [part(at: 1, ["b"])])
+        #expect(try node.replica().log?.logEndOffset == 1)
+    }
+
+    @Test(arguments: [
+        (ErrorCode.fetchSessionIdNotFound, Int32(0)), (.invalidFetchSessionEpoch, 77),
+        (.fetchSessionTopicIdError, 77),
+    ])
+    func sessionErrorsBeginANewSession(error: ErrorCode, session: Int32) throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        let next = try #require(sent(answer(node, first.correlation, [part()])))
+        let again = try #require(
+            sent(answer(node, next.correlation, [], session: 0, error: error)))
+        #expect(again.request.sessionId == session)
+        #expect(again.request.sessionEpoch == 0)
+        #expect(asked(again) == [[0, 0, -1]])
+    }
+
+    @Test func withoutASessionEveryRequestIsFull() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        let next = try #require(sent(answer(node, first.correlation, [part()], session: 0)))
+        #expect(next.request.sessionEpoch == 0)
+        #expect(asked(next) == [[0, 0, -1]])
+    }
+
+    // MARK: Out of range
+
+    @Test func theLeadersLogBeginsLater() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        var refusal = part(error: .offsetOutOfRange)
+        refusal.logStartOffset = 40
+        let next = try #require(sent(answer(node, first.correlation, [refusal])))
+        #expect(asked(next) == [[0, 40, -1]])
+        #expect(try node.replica().log?.logStartOffset == 40)
+        #expect(try node.replica().highWatermark == 40)
+    }
+
+    private func listed(_ effects: [ReplicationEffect]) -> (UInt64, ListOffsetsRequest)? {
+        for case .listOffsets(leader: 2, let correlation, let request) in effects {
+            return (correlation, request)
+        }
+        return nil
+    }
+
+    private func offsets(
+        _ node: TestNode, _ correlation: UInt64, _ offset: Int64, error: ErrorCode = .none
+    ) -> [ReplicationEffect] {
+        let response = ListOffsetsResponse(topics: [
+            .init(
+                name: "t",
+                partitions: [.init(partitionIndex: 0, errorCode: error, offset: offset)])
+        ])
+        return node.step { $0.listedOffsets(from: 2, correlation: correlation, response) }
+    }
+
+    /// A leader that does not say where its log begins, as Apache Kafka's do not, is asked.
+    @Test func askingForTheLeadersEnds() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        let next = try #require(
+            sent(answer(node, first.correlation, [part(at: 0, ["a", "b"])])))
+        let more = try #require(sent(answer(node, next.correlation, [part(at: 2, ["c"])])))
+        let effects = answer(node, more.correlation, [part(error: .offsetOutOfRange)])
+        let (correlation, end) = try #require(listed(effects))
+        #expect(end.replicaId == 1)
+        #expect(end.topics[0].partitions[0].timestamp == -1)
+        #expect(end.topics[0].partitions[0].currentLeaderEpoch == 5)
+        // The leader's log is shorter.
+        node.step()
+        _ = offsets(node, correlation, 2)
+        #expect(try node.replica().log?.logEndOffset == 2)
+    }
+
+    @Test func theLeadersStartIsAskedForSecond() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        let (correlation, _) = try #require(
+            listed(answer(node, first.correlation, [part(error: .offsetOutOfRange)])))
+        let (next, start) = try #require(listed(offsets(node, correlation, 90)))
+        #expect(start.topics[0].partitions[0].timestamp == -2)
+        _ = offsets(node, next, 30)
+        #expect(try node.replica().log?.logStartOffset == 30)
+        #expect(try node.replica().log?.logEndOffset == 30)
+    }
+
+    @Test func anErrorInsteadOfAnEnd() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        let (correlation, _) = try #require(
+            listed(answer(node, first.correlation, [part(error: .offsetOutOfRange)])))
+        _ = offsets(node, correlation, -1, error: .notLeaderOrFollower)
+        #expect(try #require(node.manager.nextDeadline) <= node.now + .milliseconds(20))
+    }
+
+    // MARK: Log start
+
+    @Test func theLogStartFollowsTheLeaders() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        let next = try #require(
+            sent(
+                answer(
+                    node, first.correlation,
+                    [part(at: 0, ["a", "b", "c"], highWatermark: 3, logStart: 0)])))
+        let told = try #require(
+            sent(answer(node, next.correlation, [part(highWatermark: 3, logStart: 2)])))
+        #expect(try node.replica().log?.logStartOffset == 2)
+        // And is told to the leader, which waits for it (DeleteRecords).
+        #expect(told.request.topics[0].partitions[0].logStartOffset == 2)
+    }
+
+    /// DeleteRecords has cut the leader's log inside a batch; a new follower begins there.
+    @Test func aLogThatBeginsInsideABatch() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        var refusal = part(error: .offsetOutOfRange)
+        refusal.logStartOffset = 2
+        let next = try #require(sent(answer(node, first.correlation, [refusal])))
+        #expect(asked(next) == [[0, 2, -1]])
+        _ = answer(
+            node, next.correlation,
+            [part(at: 0, ["a", "b", "c"], highWatermark: 3, logStart: 2)])
+        #expect(try node.replica().log?.logEndOffset == 3)
+        #expect(try node.replica().log?.logStartOffset == 2)
+        #expect(try node.replica().highWatermark == 3)
+    }
+
+    // MARK: What a leader must not send
+
+    @Test func corruptRecordsAreNotTaken() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        var records = batch(["hello"])
+        records.setInteger(UInt8(0x55), at: records.writerIndex - 2)
+        let data = FetchResponse.PartitionData(
+            partitionIndex: 0, highWatermark: 1, logStartOffset: 0, records: .bytes(records))
+        let effects = answer(node, first.correlation, [data])
+        #expect(try node.replica().log?.logEndOffset == 0)
+        #expect(try node.replica().highWatermark == 0)
+        var warned = false
+        for case .warning(_, .refusedRecords) in effects { warned = true }
+        #expect(warned)
+    }
+
+    @Test func nonsenseInAnswers() throws {
+        let numbers: [Int64] = [Int64.min, -1, 0, 3, Int64.max]
+        for a in numbers {
+            for b in numbers {
+                let node = try TestNode()
+                let first = try #require(sent(node.follow(2)))
+                let next = try #require(
+                    sent(answer(node, first.correlation, [part(at: 0, ["a", "b"])])))
+                var data = part(highWatermark: a, logStart: b)
+                var last = try #require(
+                    sent(answer(node, next.correlation, [data]))
+                        ?? sent(node.step(after: .seconds(1))))
+                data.divergingEpoch = .init(epoch: Int32(clamping: a), endOffset: b)
+                last = try #require(
+                    sent(answer(node, last.correlation, [data]))
+                        ?? sent(node.step(after: .seconds(1))))
+                data.errorCode = .offsetOutOfRange
+                _ = answer(node, last.correlation, [data])
+                let log = try #require(try node.replica().log)
+                let highWatermark = try node.replica().highWatermark
+                #expect(log.logStartOffset <= log.logEndOffset)
+                #expect((log.logStartOffset...log.logEndOffset).contains(highWatermark))
+            }
+        }
+    }
+}
