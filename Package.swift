@@ -38,6 +38,7 @@ let argumentParser = Target.Dependency.product(
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 
 let package = Package(
@@ -45,6 +46,7 @@ let package = Package(
     products: [
         .executable(name: "slice-gateway", targets: ["slice-gateway"]),
         .executable(name: "slicectl", targets: ["slicectl"]),
+        .executable(name: "slice-broker", targets: ["slice-broker"]),
         .executable(name: "wan-relay", targets: ["wan-relay"]),
     ],
     dependencies: [
@@ -58,6 +60,11 @@ let package = Package(
         system("CMnl", pkgConfig: "libmnl", debian: "libmnl-dev"),
         system("CNftables", pkgConfig: "libnftables", debian: "libnftables-dev"),
         system("CYaml", pkgConfig: "yaml-0.1", debian: "libyaml-dev"),
+        system("CZlib", pkgConfig: "zlib", debian: "zlib1g-dev"),
+        system("CZstd", pkgConfig: "libzstd", debian: "libzstd-dev"),
+        system("CLz4", pkgConfig: "liblz4", debian: "liblz4-dev"),
+        system("CSnappy", pkgConfig: "snappy", debian: "libsnappy-dev"),
+        .target(name: "CChecksum", path: "Sources/C/CChecksum"),
         .target(name: "CLinux", path: "Sources/C/CLinux"),
 
         // Support
@@ -90,6 +97,36 @@ let package = Package(
                 nioHTTP,
             ]),
 
+        // Kafka, pure (NIOCore for its ByteBuffer)
+        room("BrokerConfig", in: "Kafka"),
+        room("KafkaWire", in: "Kafka", uses: [nio]),
+        room(
+            "KafkaRecords", in: "Kafka",
+            uses: ["KafkaWire", "CChecksum", "CZlib", "CZstd", "CLz4", "CSnappy", nio]),
+        room("KafkaClient", in: "Kafka", uses: ["KafkaRecords", "KafkaWire", nio]),
+        room("CommitLog", in: "Kafka", uses: ["KafkaRecords", "KafkaWire", nio]),
+        room("Raft", in: "Kafka", uses: ["Timing", nio]),
+        room("Metadata", in: "Kafka", uses: ["KafkaRecords", "KafkaWire", "Timing", nio]),
+        room(
+            "Replication", in: "Kafka",
+            uses: ["CommitLog", "KafkaRecords", "KafkaWire", "Timing", nio]),
+        room("Groups", in: "Kafka", uses: ["KafkaRecords", "KafkaWire", "Timing", nio]),
+        room(
+            "BrokerCore", in: "Kafka",
+            uses: [
+                "BrokerConfig", "Groups", "Replication", "Metadata", "Raft", "CommitLog",
+                "KafkaRecords", "KafkaWire", "Timing", nio,
+            ]),
+
+        // Kafka, shell
+        room(
+            "BrokerRuntime", in: "Kafka",
+            uses: [
+                "BrokerCore", "BrokerConfig", "Replication", "Metadata", "Raft", "CommitLog",
+                "KafkaRecords", "KafkaWire", "Timing", "Telemetry", "CLinux", logging, nio, nioPosix,
+                nioHTTP,
+            ]),
+
         // The WAN relay of demo, tests and benchmarks
         room("WanModel", in: "Lab", uses: ["Timing", "Addresses"]),
 
@@ -105,6 +142,12 @@ let package = Package(
             uses: [
                 "AdminAPI", "SliceModel", "ConfigFile", "Noise", "Addresses", "Timing", "LinuxNet",
                 argumentParser, nio, nioPosix, nioHTTP,
+            ]),
+        program(
+            "slice-broker",
+            uses: [
+                "BrokerRuntime", "BrokerCore", "BrokerConfig", "Telemetry", "KafkaClient",
+                "KafkaRecords", "KafkaWire", argumentParser, logging, nio,
             ]),
         program(
             "wan-relay",
@@ -131,6 +174,37 @@ let package = Package(
         suite(
             "SlicectlTests",
             uses: ["slicectl", "GatewayRuntime", "AdminAPI", logging, nio, nioPosix]),
+
+        suite("BrokerConfigTests", uses: ["BrokerConfig"]),
+        suite("KafkaWireTests", uses: ["KafkaWire", nio]),
+        .executableTarget(
+            name: "wire-echo", dependencies: ["KafkaWire", nio], path: "Tests/Support/WireEcho",
+            swiftSettings: strict),
+        suite("KafkaRecordsTests", uses: ["KafkaRecords", "KafkaWire", nio]),
+        .target(
+            name: "SimulatedDisk", dependencies: ["CommitLog", nio],
+            path: "Tests/Support/SimulatedDisk", swiftSettings: strict),
+        suite(
+            "KafkaClientTests",
+            uses: ["slice-broker", "KafkaClient", "KafkaRecords", "KafkaWire", nio]),
+        suite(
+            "CommitLogTests",
+            uses: ["CommitLog", "SimulatedDisk", "KafkaRecords", "KafkaWire", nio]),
+        .target(
+            name: "SimulatedWorld", dependencies: ["Timing"],
+            path: "Tests/Support/SimulatedWorld", swiftSettings: strict),
+        suite("RaftTests", uses: ["Raft", "SimulatedWorld", "Timing", nio]),
+        suite("MetadataTests", uses: ["Metadata", "KafkaRecords", "KafkaWire", "Timing", nio]),
+        suite(
+            "ReplicationTests",
+            uses: [
+                "Replication", "CommitLog", "SimulatedDisk", "KafkaRecords", "KafkaWire", "Timing",
+                nio,
+            ]),
+        suite(
+            "BrokerRuntimeTests",
+            uses: ["BrokerRuntime", "BrokerCore", "CommitLog", "KafkaWire", nio, nioEmbedded]),
+        suite("GroupsTests", uses: ["Groups", "KafkaRecords", "KafkaWire", "Timing", nio]),
 
         // A tunnel in the middle of its life, and fuzzing: see Tests/Fuzz/run.sh
         .target(

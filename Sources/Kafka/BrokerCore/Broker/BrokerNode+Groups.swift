@@ -1,0 +1,290 @@
+import BrokerConfig
+import CommitLog
+import Groups
+import KafkaWire
+import Metadata
+import NIOCore
+import Replication
+import Timing
+
+/// A request that the coordinator answers.
+struct GroupReply {
+    var address: ReplyAddress
+    /// What OffsetCommit and OffsetFetch by id must say in their answers.
+    var topicIds: [String: KafkaUUID] = [:]
+    /// Answers to topics that the coordinator was not asked about.
+    var unknownTopics: [KafkaUUID: [Int32]] = [:]
+}
+
+/// A partition of `__consumer_offsets` that this broker leads and has not read yet.
+struct GroupLoading {
+    var partition: Int32
+    var epoch: Int32
+    var nextOffset: Int64
+}
+
+extension BrokerNode {
+    static let groupAPIs: Set<Int16> = [
+        JoinGroupRequest.apiKey, SyncGroupRequest.apiKey, HeartbeatRequest.apiKey,
+        LeaveGroupRequest.apiKey, OffsetCommitRequest.apiKey, OffsetFetchRequest.apiKey,
+        OffsetDeleteRequest.apiKey, ListGroupsRequest.apiKey, DescribeGroupsRequest.apiKey,
+        DeleteGroupsRequest.apiKey,
+    ]
+
+    /// Of `__consumer_offsets` read in one step.
+    private static let loadBytes = 1 << 20
+
+    func serveGroup(_ frame: RequestFrame, _ address: ReplyAddress) throws(WireError) {
+        var waiting = GroupReply(address: address)
+        let request: GroupRequest
+        switch frame.apiKey {
+        case JoinGroupRequest.apiKey: request = .joinGroup(try frame.decode())
+        case SyncGroupRequest.apiKey: request = .syncGroup(try frame.decode())
+        case HeartbeatRequest.apiKey: request = .heartbeat(try frame.decode())
+        case LeaveGroupRequest.apiKey: request = .leaveGroup(try frame.decode())
+        case OffsetCommitRequest.apiKey:
+            request = .offsetCommit(named(try frame.decode(), &waiting))
+        case OffsetFetchRequest.apiKey:
+            request = .offsetFetch(named(try frame.decode(), &waiting))
+        case OffsetDeleteRequest.apiKey: request = .offsetDelete(try frame.decode())
+        case ListGroupsRequest.apiKey: request = .listGroups(try frame.decode())
+        case DescribeGroupsRequest.apiKey: request = .describeGroups(try frame.decode())
+        case DeleteGroupsRequest.apiKey: request = .deleteGroups(try frame.decode())
+        default: return
+        }
+        let token = nextGroupToken
+        nextGroupToken += 1
+        groupReplies[token] = waiting
+        let host = connections[address.token.connection]?.host ?? ""
+        stepGroups(
+            .request(
+                token: token, request,
+                GroupClient(
+                    version: frame.version, clientId: frame.clientId ?? "", host: "/" + host)))
+    }
+
+    func stepGroups(_ event: GroupEvent) {
+        for effect in groups.step(event, now: now, wallMs: nowMs) {
+            switch effect {
+            case .append(let partition, let batch, let token):
+                let appendToken = nextAppendToken
+                nextAppendToken += 1
+                groupAppends[appendToken] = token
+                replicas.append(
+                    batch, to: TopicPartition(TopicName.consumerOffsets, partition),
+                    // The coordinator has its own deadline for answers; that the batch is
+                    // committed it wants to know however long it takes.
+                    timeout: .seconds(86_400), token: AppendToken(appendToken))
+            case .reply(let token, let response):
+                guard let waiting = groupReplies.removeValue(forKey: token) else { continue }
+                reply(waiting, response)
+            }
+        }
+    }
+
+    private func reply(_ waiting: GroupReply, _ response: GroupResponse) {
+        let address = waiting.address
+        switch response {
+        case .joinGroup(let response): reply(address, response)
+        case .syncGroup(let response): reply(address, response)
+        case .heartbeat(let response): reply(address, response)
+        case .leaveGroup(let response): reply(address, response)
+        case .offsetCommit(let response): reply(address, identified(response, waiting))
+        case .offsetFetch(let response): reply(address, identified(response, waiting))
+        case .offsetDelete(let response): reply(address, response)
+        case .listGroups(let response): reply(address, response)
+        case .describeGroups(let response): reply(address, response)
+        case .deleteGroups(let response): reply(address, response)
+        }
+    }
+
+    /// A batch of the coordinator was committed, or refused. One that is in the log and not
+    /// committed is neither: it is decided when the replicas come back or the partition is lost.
+    func coordinatorAppended(_ token: UInt64, _ error: ErrorCode, isInLog: Bool) {
+        if error == .none {
+            stepGroups(.appended(token: token, .committed))
+        } else if !isInLog {
+            stepGroups(.appended(token: token, .refused(error)))
+        }
+    }
+
+    // MARK: Topic ids in offsets (KIP-848's version 10)
+
+    private func named(
+        _ request: OffsetCommitRequest, _ waiting: inout GroupReply
+    ) -> OffsetCommitRequest {
+        guard waiting.address.version >= 10 else { return request }
+        var result = request
+        result.topics = []
+        for topic in request.topics {
+            guard let name = image.topic(topic.topicId)?.name else {
+                waiting.unknownTopics[topic.topicId, default: []] +=
+                    topic.partitions.map(\.partitionIndex)
+                continue
+            }
+            waiting.topicIds[name] = topic.topicId
+            var known = topic
+            known.name = name
+            result.topics.append(known)
+        }
+        return result
+    }
+
+    private func identified(
+        _ response: OffsetCommitResponse, _ waiting: GroupReply
+    ) -> OffsetCommitResponse {
+        guard waiting.address.version >= 10 else { return response }
+        var result = response
+        for index in result.topics.indices {
+            result.topics[index].topicId = waiting.topicIds[result.topics[index].name] ?? .zero
+        }
+        for id in waiting.unknownTopics.keys.sorted() {
+            result.topics.append(
+                .init(
+                    topicId: id,
+                    partitions: (waiting.unknownTopics[id] ?? []).map {
+                        .init(partitionIndex: $0, errorCode: .unknownTopicId)
+                    }))
+        }
+        return result
+    }
+
+    private func named(
+        _ request: OffsetFetchRequest, _ waiting: inout GroupReply
+    ) -> OffsetFetchRequest {
+        guard waiting.address.version >= 10 else { return request }
+        var result = request
+        for group in result.groups.indices {
+            guard let topics = result.groups[group].topics else { continue }
+            result.groups[group].topics = topics.compactMap { topic in
+                guard let name = image.topic(topic.topicId)?.name else {
+                    waiting.unknownTopics[topic.topicId, default: []] += topic.partitionIndexes
+                    return nil
+                }
+                waiting.topicIds[name] = topic.topicId
+                var known = topic
+                known.name = name
+                return known
+            }
+        }
+        return result
+    }
+
+    private func identified(
+        _ response: OffsetFetchResponse, _ waiting: GroupReply
+    ) -> OffsetFetchResponse {
+        guard waiting.address.version >= 10 else { return response }
+        var result = response
+        for group in result.groups.indices {
+            for topic in result.groups[group].topics.indices {
+                let name = result.groups[group].topics[topic].name
+                result.groups[group].topics[topic].topicId =
+                    waiting.topicIds[name] ?? image.topicId(named: name) ?? .zero
+            }
+            for id in waiting.unknownTopics.keys.sorted() {
+                result.groups[group].topics.append(
+                    .init(
+                        topicId: id,
+                        partitions: (waiting.unknownTopics[id] ?? []).map {
+                            .init(
+                                partitionIndex: $0, committedOffset: -1, metadata: "",
+                                errorCode: .unknownTopicId)
+                        }))
+            }
+        }
+        return result
+    }
+
+    // MARK: Leading partitions of __consumer_offsets
+
+    func leadershipChanged(_ partition: TopicPartition, _ epoch: Int32?) {
+        guard partition.topic == TopicName.consumerOffsets else { return }
+        let index = partition.partition
+        loading.removeAll { $0.partition == index }
+        if let epoch {
+            stepGroups(.partitionLed(index, epoch: epoch))
+            let start = replicas.replica(partition)?.log?.logStartOffset ?? 0
+            loading.append(GroupLoading(partition: index, epoch: epoch, nextOffset: start))
+        } else {
+            stepGroups(.partitionLost(index, epoch: .max))
+        }
+    }
+
+    /// Reads on in the partitions that are being loaded: a slice of each in every step, so that
+    /// others are served meanwhile.
+    func loadGroups() {
+        guard !loading.isEmpty else { return }
+        var rest: [GroupLoading] = []
+        let round = loading
+        loading = []
+        for var item in round {
+            let partition = TopicPartition(TopicName.consumerOffsets, item.partition)
+            guard let log = replicas.replica(partition)?.log else { continue }
+            do {
+                let bytes = try log.readBytes(
+                    from: max(item.nextOffset, log.logStartOffset), maxBytes: Self.loadBytes,
+                    before: log.logEndOffset, atLeastOneBatch: true)
+                guard let next = try BatchEnd.nextOffset(after: bytes) else {
+                    stepGroups(.loadFinished(item.partition, epoch: item.epoch))
+                    continue
+                }
+                stepGroups(.loadRecords(item.partition, epoch: item.epoch, bytes))
+                item.nextOffset = next
+                rest.append(item)
+            } catch {
+                say(.error, "\(partition) cannot be read: \(error)")
+                stepGroups(.partitionLost(item.partition, epoch: item.epoch))
+            }
+        }
+        loading = rest + loading
+    }
+
+    // MARK: FindCoordinator
+
+    func findCoordinator(_ request: FindCoordinatorRequest, _ address: ReplyAddress) {
+        let keys = address.version >= 4 ? request.coordinatorKeys : [request.key]
+        let found = keys.map { coordinator($0, type: request.keyType, address) }
+        var response = FindCoordinatorResponse()
+        if address.version >= 4 {
+            response.coordinators = found
+        } else if let first = found.first {
+            response.errorCode = first.errorCode
+            response.errorMessage = first.errorMessage
+            response.nodeId = first.nodeId
+            response.host = first.host
+            response.port = first.port
+        }
+        reply(address, response)
+    }
+
+    private func coordinator(
+        _ key: String, type: Int8, _ address: ReplyAddress
+    ) -> FindCoordinatorResponse.Coordinator {
+        var result = FindCoordinatorResponse.Coordinator(
+            key: key, nodeId: -1, host: "", port: -1, errorMessage: nil)
+        guard type == 0 else {
+            result.errorCode = .invalidRequest
+            result.errorMessage =
+                type == 1
+                ? "transactions are not supported" : "there are no coordinators of type \(type)"
+            return result
+        }
+        guard let topic = image.topic(named: TopicName.consumerOffsets) else {
+            createOffsetsTopic()
+            result.errorCode = .coordinatorNotAvailable
+            return result
+        }
+        let index = GroupCoordinator.partition(
+            forGroup: key, count: Int32(topic.partitionCount))
+        guard let partition = topic[index], partition.hasLeader,
+            let endpoint = view(address.token.connection).endpoint(of: partition.leader)
+        else {
+            result.errorCode = .coordinatorNotAvailable
+            return result
+        }
+        result.nodeId = partition.leader
+        result.host = endpoint.host
+        result.port = Int32(endpoint.port)
+        return result
+    }
+}

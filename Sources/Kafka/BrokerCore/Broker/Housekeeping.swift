@@ -1,0 +1,55 @@
+import BrokerConfig
+import CommitLog
+import KafkaWire
+import Replication
+import Timing
+
+/// When the broker looks after its logs.
+struct Housekeeping {
+    private struct Chore {
+        var interval: Nanoseconds
+        var due: Instant
+
+        mutating func isDue(_ now: Instant) -> Bool {
+            guard due <= now else { return false }
+            due = now + interval
+            return true
+        }
+    }
+
+    private var retention: Chore
+    private var highWatermarks: Chore
+    private var recoveryPoints: Chore
+    private var cleaning: Chore
+    private var flushing: Chore
+    var saidOffline = false
+
+    init(config: BrokerConfig, now: Instant) {
+        func chore(_ name: String, atLeast: Int64 = 10) -> Chore {
+            let interval = Nanoseconds.milliseconds(
+                min(max(config.integer(name), atLeast), 1 << 40))
+            return Chore(interval: interval, due: now + interval)
+        }
+        retention = chore("log.retention.check.interval.ms")
+        highWatermarks = chore("replica.high.watermark.checkpoint.interval.ms")
+        recoveryPoints = chore("log.flush.offset.checkpoint.interval.ms")
+        cleaning = chore("log.cleaner.backoff.ms")
+        flushing = Chore(interval: .milliseconds(100), due: now + .milliseconds(100))
+    }
+
+    var nextDeadline: Instant? {
+        [retention.due, highWatermarks.due, recoveryPoints.due, cleaning.due, flushing.due].min()
+    }
+
+    enum Task { case retention, highWatermarks, recoveryPoints, cleaning, flushing }
+
+    mutating func due(_ now: Instant) -> [Task] {
+        var tasks: [Task] = []
+        if retention.isDue(now) { tasks.append(.retention) }
+        if highWatermarks.isDue(now) { tasks.append(.highWatermarks) }
+        if recoveryPoints.isDue(now) { tasks.append(.recoveryPoints) }
+        if cleaning.isDue(now) { tasks.append(.cleaning) }
+        if flushing.isDue(now) { tasks.append(.flushing) }
+        return tasks
+    }
+}

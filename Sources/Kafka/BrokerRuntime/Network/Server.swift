@@ -1,0 +1,126 @@
+import BrokerConfig
+import Logging
+import NIOCore
+import NIOPosix
+
+/// What a server asks of its connections.
+struct ServerLimits: Sendable {
+    var maximumFrameBytes: Int
+    var maximumConnections: Int
+    var maximumConnectionsPerAddress: Int
+    var maximumInFlight: Int
+    var idleTimeout: TimeAmount
+    var backlog: Int
+    /// -1 leaves a size to the system.
+    var sendBufferBytes: Int
+    var receiveBufferBytes: Int
+
+    init(_ config: BrokerConfig) {
+        maximumFrameBytes = Int(config.integer("socket.request.max.bytes"))
+        maximumConnections = Int(config.integer("max.connections"))
+        maximumConnectionsPerAddress = Int(config.integer("max.connections.per.ip"))
+        maximumInFlight = Int(config.integer("max.inflight.requests.per.connection"))
+        idleTimeout = .milliseconds(min(config.integer("connections.max.idle.ms"), 1 << 40))
+        backlog = Int(config.integer("socket.listen.backlog.size"))
+        sendBufferBytes = Int(config.integer("socket.send.buffer.bytes"))
+        receiveBufferBytes = Int(config.integer("socket.receive.buffer.bytes"))
+    }
+}
+
+/// Counts connections and gives them their numbers. One event loop owns it.
+final class ConnectionCensus {
+    private let limits: ServerLimits
+    private var nextID: UInt64 = 1
+    private var byAddress: [String: Int] = [:]
+    private(set) var count = 0
+    private(set) var refused = 0
+
+    init(limits: ServerLimits) { self.limits = limits }
+
+    /// - Returns: nil if there are enough connections, of all or of this address.
+    func admit(_ address: String) -> UInt64? {
+        guard count < limits.maximumConnections,
+            byAddress[address, default: 0] < limits.maximumConnectionsPerAddress
+        else {
+            refused += 1
+            return nil
+        }
+        count += 1
+        byAddress[address, default: 0] += 1
+        defer { nextID += 1 }
+        return nextID
+    }
+
+    func leave(_ address: String) {
+        count -= 1
+        let left = byAddress[address, default: 1] - 1
+        byAddress[address] = left > 0 ? left : nil
+    }
+}
+
+/// Takes connections of one listener for a node's loop.
+enum Server {
+    /// - Throws: why the address cannot be listened at.
+    static func listen<Node>(
+        _ listener: Listener, for nodeLoop: NIOLoopBound<NodeLoop<Node>>,
+        census: NIOLoopBound<ConnectionCensus>, on loop: any EventLoop, limits: ServerLimits
+    ) async throws -> any Channel {
+        var bootstrap = ServerBootstrap(group: loop, childGroup: loop)
+            .serverChannelOption(.backlog, value: Int32(clamping: limits.backlog))
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(
+                .writeBufferWaterMark,
+                value: .init(low: 1 << 20, high: 4 << 20))
+            .childChannelOption(
+                .recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(
+                    minimum: 2048, initial: 8192, maximum: 1 << 20))
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try initialize(channel, listener, nodeLoop.value, census.value, limits)
+                }
+            }
+        if limits.sendBufferBytes > 0 {
+            bootstrap = bootstrap.childChannelOption(
+                .socketOption(.so_sndbuf), value: SocketOptionValue(limits.sendBufferBytes))
+        }
+        if limits.receiveBufferBytes > 0 {
+            bootstrap = bootstrap.childChannelOption(
+                .socketOption(.so_rcvbuf), value: SocketOptionValue(limits.receiveBufferBytes))
+        }
+        if listener.host.isEmpty {
+            do {
+                return try await bootstrap.bind(host: "::", port: Int(listener.port)).get()
+            } catch {
+                // A machine without IPv6.
+                return try await bootstrap.bind(host: "0.0.0.0", port: Int(listener.port)).get()
+            }
+        }
+        return try await bootstrap.bind(host: listener.host, port: Int(listener.port)).get()
+    }
+
+    private static func initialize<Node>(
+        _ channel: any Channel, _ listener: Listener, _ nodeLoop: NodeLoop<Node>,
+        _ census: ConnectionCensus, _ limits: ServerLimits
+    ) throws {
+        let address = channel.remoteAddress?.ipAddress ?? "local"
+        guard let id = census.admit(address) else {
+            throw ServerError.tooManyConnections
+        }
+        let bound = NIOLoopBound(census, eventLoop: channel.eventLoop)
+        channel.closeFuture.whenComplete { _ in bound.value.leave(address) }
+        let connection = ServerConnection(
+            id: id, listener: listener.name, receiver: nodeLoop, budget: nodeLoop.budget,
+            maximumInFlight: limits.maximumInFlight)
+        let pipeline = channel.pipeline.syncOperations
+        try pipeline.addHandler(IdleStateHandler(allTimeout: limits.idleTimeout))
+        try pipeline.addHandler(
+            ByteToMessageHandler(FrameDecoder(maximumBytes: limits.maximumFrameBytes)))
+        try pipeline.addHandler(connection)
+    }
+}
+
+enum ServerError: Error {
+    case tooManyConnections
+}

@@ -1,0 +1,193 @@
+import KafkaWire
+import NIOCore
+
+/// What a node's event loop does with connections: implemented by the loop that owns the node.
+protocol RequestReceiver: AnyObject {
+    func connectionOpened(_ connection: ServerConnection)
+    func requestReceived(_ frame: ByteBuffer, _ sequence: UInt64, _ connection: ServerConnection)
+    func connectionClosed(_ connection: ServerConnection)
+    /// Called at the end of a burst of requests: what they caused is carried out then.
+    func burstEnded()
+}
+
+/// One client's connection: frames in, replies out in order, and no more at a time than is allowed.
+///
+/// It lives on one event loop and is used on that loop alone.
+final class ServerConnection: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = Never
+    typealias OutboundOut = IOData
+
+    let id: UInt64
+    /// The name of the listener it came in through.
+    let listener: String
+    private(set) var host = "?"
+    private let receiver: any RequestReceiver
+    private let budget: RequestBudget
+    private let maximumInFlight: Int
+    private var context: ChannelHandlerContext?
+    private var replies = ReplyQueue()
+    /// Bytes of each request that has no reply yet, by its place in line.
+    private var held: [UInt64: Int] = [:]
+    private var readIsPending = false
+    private var needsFlush = false
+    private var isClosing = false
+
+    init(
+        id: UInt64, listener: String, receiver: any RequestReceiver, budget: RequestBudget,
+        maximumInFlight: Int
+    ) {
+        self.id = id
+        self.listener = listener
+        self.receiver = receiver
+        self.budget = budget
+        self.maximumInFlight = maximumInFlight
+    }
+
+    // MARK: What the channel says
+
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+
+    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+    func channelActive(context: ChannelHandlerContext) {
+        host = context.remoteAddress?.ipAddress ?? "local"
+        receiver.connectionOpened(self)
+        context.fireChannelActive()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        for bytes in held.values { budget.release(bytes) }
+        held.removeAll()
+        budget.stopWaiting(self)
+        receiver.connectionClosed(self)
+        context.fireChannelInactive()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isClosing else { return }
+        let frame = unwrapInboundIn(data)
+        let sequence = replies.begin()
+        held[sequence] = frame.readableBytes
+        budget.take(frame.readableBytes)
+        receiver.requestReceived(frame, sequence, self)
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        receiver.burstEnded()
+        context.fireChannelReadComplete()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        readIfAllowed()
+        context.fireChannelWritabilityChanged()
+    }
+
+    /// A client that sends nonsense, or goes away in the middle of something, loses its connection.
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        close(because: "\(error)")
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event is IdleStateHandler.IdleStateEvent, replies.count == 0 {
+            close(because: "idle")
+            return
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    /// Reading waits while there is enough to do: the client then feels it in its socket.
+    func read(context: ChannelHandlerContext) {
+        if isBlocked { readIsPending = true } else { context.read() }
+    }
+
+    // MARK: What the node says
+
+    func reply(_ sequence: UInt64, _ pieces: [Piece]) {
+        if let bytes = held.removeValue(forKey: sequence) { budget.release(bytes) }
+        replies.finish(sequence, pieces)
+        guard let context, !isClosing else { return }
+        while let next = replies.next() { write(next, context) }
+    }
+
+    func flushIfNeeded() {
+        guard needsFlush, let context else { return }
+        needsFlush = false
+        context.flush()
+        readIfAllowed()
+    }
+
+    func close(because reason: String) {
+        guard !isClosing, let context else { return }
+        isClosing = true
+        closeReason = reason
+        context.close(promise: nil)
+    }
+
+    private(set) var closeReason: String?
+
+    func readIfAllowed() {
+        guard readIsPending, !isBlocked, let context else { return }
+        readIsPending = false
+        context.read()
+    }
+
+    private var isBlocked: Bool {
+        guard let context, !isClosing else { return true }
+        if replies.count >= maximumInFlight || !context.channel.isWritable { return true }
+        if budget.isExhausted, replies.count > 0 {
+            budget.wait(self)
+            return true
+        }
+        return false
+    }
+
+    /// No pieces is no reply (acks=0); otherwise they are a whole frame with its length.
+    private func write(_ pieces: [Piece], _ context: ChannelHandlerContext) {
+        for piece in pieces {
+            switch piece {
+            case .bytes(let buffer):
+                context.write(wrapOutboundOut(.byteBuffer(buffer)), promise: nil)
+            case .file(let region):
+                guard let file = region.file as? PosixFile else {
+                    close(because: "a reply with bytes of an unknown file")
+                    return
+                }
+                // The file stays open until its bytes are sent, even if its segment is deleted.
+                let sent = context.eventLoop.makePromise(of: Void.self)
+                sent.futureResult.whenComplete { _ in withExtendedLifetime(file) {} }
+                context.write(
+                    wrapOutboundOut(.fileRegion(file.region(region.offset, region.length))),
+                    promise: sent)
+            }
+        }
+        needsFlush = needsFlush || !pieces.isEmpty
+    }
+}
+
+/// Bytes of requests that all connections of a loop hold together (queued.max.request.bytes).
+final class RequestBudget {
+    private let limit: Int
+    private(set) var held = 0
+    private var waiting: [UInt64: ServerConnection] = [:]
+
+    init(limit: Int) { self.limit = limit }
+
+    var isExhausted: Bool { held >= limit }
+
+    func take(_ bytes: Int) { held += bytes }
+
+    func release(_ bytes: Int) { held -= bytes }
+
+    func wait(_ connection: ServerConnection) { waiting[connection.id] = connection }
+
+    func stopWaiting(_ connection: ServerConnection) { waiting[connection.id] = nil }
+
+    /// Lets those read again that waited for room; called once per burst.
+    func wakeWaiting() {
+        guard !isExhausted, !waiting.isEmpty else { return }
+        let connections = waiting.values
+        waiting.removeAll()
+        for connection in connections { connection.readIfAllowed() }
+    }
+}

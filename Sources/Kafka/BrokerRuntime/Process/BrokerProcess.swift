@@ -1,0 +1,197 @@
+import BrokerConfig
+import BrokerCore
+import CommitLog
+import KafkaWire
+import Logging
+import NIOCore
+import NIOPosix
+import Replication
+import Timing
+
+/// A running node: its event loops, its listeners, its data.
+///
+/// One loop owns the broker (partitions, groups, clients), one the metadata quorum, whose log is
+/// flushed before anything is said and so would hold up clients. A third thread flushes partitions
+/// where `flush.messages` or `flush.ms` ask for it.
+package final class BrokerProcess: Sendable {
+    private let config: BrokerConfig
+    private let logger: Logger
+    private let group: MultiThreadedEventLoopGroup
+    private let brokerLoop: any EventLoop
+    private let quorumLoop: any EventLoop
+    private let flushers: NIOThreadPool
+    private let ended: EndOfProcess
+
+    /// - Parameter end: told once, when the node has come to its end: nil for a shutdown that was
+    ///   asked for, otherwise why it cannot go on.
+    package init(
+        _ config: BrokerConfig, logger: Logger, end: @escaping @Sendable (String?) -> Void
+    ) {
+        self.config = config
+        self.logger = logger
+        group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+        brokerLoop = group.next()
+        quorumLoop = group.next()
+        flushers = NIOThreadPool(numberOfThreads: 1)
+        ended = EndOfProcess(end)
+    }
+
+    /// Opens the data, listens, and lets the nodes run.
+    /// - Parameter ready: called when clients are served.
+    /// - Throws: what keeps the node from starting, in words for who has to mend it.
+    package func start(ready: @escaping @Sendable () -> Void) async throws {
+        flushers.start()
+        let data = try DataDirectory.open(config, nowMs: WallClock.nowMs())
+        let limits = ServerLimits(config)
+        let quorum = try await startQuorum(data, limits)
+        guard config.isBroker else {
+            ready()
+            return
+        }
+        try await startBroker(data, quorum, limits, ready: ready)
+    }
+
+    // MARK: The quorum
+
+    private func startQuorum(
+        _ data: DataDirectory, _ limits: ServerLimits
+    ) async throws -> NIOLoopBound<QuorumHost> {
+        let config = config
+        let logger = logger
+        let loop = quorumLoop
+        let ended = ended
+        let host = try await loop.submit {
+            let node = try QuorumNode(
+                config: config, identity: data.identity, disk: data.disk,
+                metadataLog: try data.openMetadataLog(nowMs: WallClock.nowMs()),
+                seed: .random(in: .min ... .max), now: MonotonicTime.now(),
+                nowMs: WallClock.nowMs())
+            let host = QuorumHost(isBroker: config.isBroker)
+            host.nodeLoop = NodeLoop(
+                loop: loop, node: node, clientId: "node-\(config.nodeID)",
+                maximumFrameBytes: limits.maximumFrameBytes,
+                maximumHeldBytes: Int(config.integer("queued.max.request.bytes")),
+                logger: Self.logger(logger, "quorum"),
+                special: { [unowned host] in host.carryOut($0) },
+                failed: { ended.fail($0) }, stopped: { [unowned host] in host.stopped() })
+            return NIOLoopBound(host, eventLoop: loop)
+        }.get()
+        let census = try await loop.submit {
+            NIOLoopBound(ConnectionCensus(limits: limits), eventLoop: loop)
+        }.get()
+        let nodeLoop = try await loop.submit {
+            NIOLoopBound(host.value.loop, eventLoop: loop)
+        }.get()
+        for listener in config.controllerListeners {
+            try await listen(listener, nodeLoop, census, loop, limits)
+        }
+        try await loop.submit { host.value.loop.drain() }.get()
+        return host
+    }
+
+    // MARK: The broker
+
+    private func startBroker(
+        _ data: DataDirectory, _ quorum: NIOLoopBound<QuorumHost>, _ limits: ServerLimits,
+        ready: @escaping @Sendable () -> Void
+    ) async throws {
+        let config = config
+        let logger = logger
+        let loop = brokerLoop
+        let ended = ended
+        let flushers = flushers
+        let quorumLoop = quorumLoop
+        let nodeLoop = try await loop.submit {
+            let node = try BrokerNode(
+                config: config, identity: data.identity, directory: data.directory,
+                seed: .random(in: .min ... .max), now: MonotonicTime.now(),
+                nowMs: WallClock.nowMs())
+            let host = BrokerHost(flushers: flushers, loop: loop, ready: ready)
+            let nodeLoop = NodeLoop(
+                loop: loop, node: node, clientId: "broker-\(config.nodeID)",
+                maximumFrameBytes: limits.maximumFrameBytes,
+                maximumHeldBytes: Int(config.integer("queued.max.request.bytes")),
+                logger: Self.logger(logger, "broker"), special: { host.carryOut($0) },
+                failed: { ended.fail($0) },
+                stopped: {
+                    // The broker is out: now its part of the quorum hands over and ends.
+                    host.nodeLoop?.close()
+                    host.nodeLoop?.node.closeLogs(nowMs: WallClock.nowMs())
+                    quorumLoop.execute { quorum.value.shutDown() }
+                })
+            host.nodeLoop = nodeLoop
+            return NIOLoopBound(nodeLoop, eventLoop: loop)
+        }.get()
+        let census = try await loop.submit {
+            NIOLoopBound(ConnectionCensus(limits: limits), eventLoop: loop)
+        }.get()
+        for listener in config.brokerListeners {
+            try await listen(listener, nodeLoop, census, loop, limits)
+        }
+        quorumLoop.execute {
+            quorum.value.ended = { ended.stop() }
+            quorum.value.attach { effect in
+                loop.execute {
+                    nodeLoop.value.step { node, now, nowMs in
+                        switch effect {
+                        case .metadata(let update):
+                            node.metadataChanged(update, now: now, nowMs: nowMs)
+                        case .leader(let id, _):
+                            node.controllerChanged(id, now: now, nowMs: nowMs)
+                        case .node: break
+                        }
+                    }
+                }
+            }
+        }
+        shutDownBroker.withValue { shutDown in
+            shutDown = {
+                loop.execute {
+                    nodeLoop.value.step { node, now, nowMs in
+                        node.shutDown(now: now, nowMs: nowMs)
+                    }
+                }
+            }
+        }
+        try await loop.submit { nodeLoop.value.drain() }.get()
+    }
+
+    private let shutDownBroker = LockedBox<(@Sendable () -> Void)?>(nil)
+
+    /// Begins a shutdown; `end` is told when it is done.
+    package func shutDown() {
+        if let shutDownBroker = shutDownBroker.withValue({ $0 }) {
+            shutDownBroker()
+        } else {
+            ended.stop()
+        }
+    }
+
+    package func close() async {
+        try? await group.shutdownGracefully()
+        try? await flushers.shutdownGracefully()
+    }
+
+    // MARK: Inside
+
+    private func listen<Node>(
+        _ listener: Listener, _ nodeLoop: NIOLoopBound<NodeLoop<Node>>,
+        _ census: NIOLoopBound<ConnectionCensus>, _ loop: any EventLoop, _ limits: ServerLimits
+    ) async throws {
+        do {
+            _ = try await Server.listen(
+                listener, for: nodeLoop, census: census, on: loop, limits: limits)
+        } catch {
+            throw NodeStartError(
+                "cannot listen at \(listener): \(error). Is another process using the port, or "
+                    + "the address not on this host?")
+        }
+        logger.info("listening at \(listener)")
+    }
+
+    private static func logger(_ base: Logger, _ part: String) -> Logger {
+        var logger = base
+        logger[metadataKey: "part"] = .string(part)
+        return logger
+    }
+}

@@ -1,0 +1,69 @@
+import ArgumentParser
+import BrokerConfig
+import BrokerRuntime
+import Glibc
+import Logging
+import Telemetry
+
+struct ConfigOption: ParsableArguments {
+    @Option(name: .shortAndLong, help: "The configuration, in Kafka's .properties format.")
+    var config = "/etc/slice-broker/broker.properties"
+
+    @Option(
+        name: .customLong("override"),
+        help: ArgumentHelp("A property that wins over the file's.", valueName: "name=value"))
+    var overrides: [String] = []
+
+    /// Says everything that is wrong, and ends with code 2, as nothing has been done.
+    func load() throws -> BrokerConfig {
+        do {
+            return try BrokerConfigFile.read(config, overrides: overrides)
+        } catch {
+            for line in "\(error)".split(separator: "\n") { complain("\(config): \(line)") }
+            throw ExitCode(2)
+        }
+    }
+}
+
+func complain(_ line: String) {
+    let bytes = Array("slice-broker: \(line)\n".utf8)
+    _ = write(2, bytes, bytes.count)
+}
+
+struct StartCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "start",
+        abstract: "Run the node of a configuration file.",
+        discussion: """
+            SIGTERM hands leaderships over and stops. A directory must have been formatted with \
+            `slice-broker format` before.
+            """)
+
+    @OptionGroup var options: ConfigOption
+
+    func run() async throws {
+        // First, so that no thread takes them instead.
+        let signals = SignalWait([SIGINT, SIGTERM])
+        let config = try options.load()
+        let level = Logger.Level(rawValue: config.text("log.level")) ?? .info
+        LineLogHandler.bootstrap(level: level)
+        let logger = Logger(label: "broker")
+        let status = await BrokerService.run(config, logger: logger, signals: signals.stream)
+        if let problem = status {
+            complain(problem)
+            throw ExitCode(1)
+        }
+    }
+}
+
+struct CheckCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check", abstract: "Say what is wrong with a configuration file, if anything.")
+
+    @OptionGroup var options: ConfigOption
+
+    func run() throws {
+        _ = try options.load()
+        print("\(options.config) is sound")
+    }
+}
