@@ -3,7 +3,10 @@
 PYTHON := /usr/bin/python3
 # Programs for people: the Swift runtime linked in, one file each.
 STATIC := .build-static
-STATIC_FLAGS := -c release --scratch-path $(STATIC) --static-swift-stdlib -Xlinker --gc-sections
+# GNU ld, because it alone makes constants read-only again: see the script.
+STATIC_FLAGS := -c release --scratch-path $(STATIC) --static-swift-stdlib \
+	-Xlinker --gc-sections \
+	-Xswiftc -use-ld=bfd -Xlinker -T -Xlinker $(CURDIR)/Sources/C/constants.ld
 PROGRAMS := slice-gateway slicectl wan-relay
 PREFIX ?= /usr/local
 # Only what is missing is installed; as root, or through sudo.

@@ -209,12 +209,14 @@ import Tunnel
         #expect(throws: UnixServerError.pathTooLong(long)) { try UnixServerSocket(path: long) }
     }
 
-    @Test func removingTheFileIsNoticed() async throws {
+    @Test(arguments: [true, false])
+    func removingTheFileIsNoticed(watched: Bool) async throws {
         let scratch = try ScratchDirectory()
         defer { scratch.remove("wg7.sock") }
         var options = ConfigurationSocket.Options()
         options.directory = scratch.path
-        options.server.removalCheck = .milliseconds(5)
+        options.server.usesWatch = watched
+        options.server.removalCheck = watched ? .hours(1) : .milliseconds(5)
         let (removals, removed) = AsyncStream.makeStream(of: Void.self)
         let socket = try await ConfigurationSocket.start(
             interface: "wg7", device: FakeDevice().device(), options: options,

@@ -2,6 +2,7 @@ import Glibc
 import Logging
 import NIOCore
 import NIOPosix
+import Synchronization
 
 package struct UnixServerOptions: Sendable {
     package var mode: mode_t = 0o600
@@ -9,8 +10,12 @@ package struct UnixServerOptions: Sendable {
     package var maximumConnections = 64
     /// A connection on which nothing happens for so long is closed.
     package var idleTimeout = TimeAmount.seconds(60)
-    /// How often to look whether somebody removed the socket file; see `onRemoved`.
+    /// How often to look whether somebody removed the socket file, where the kernel does not
+    /// tell; see `onRemoved`.
     package var removalCheck = TimeAmount.seconds(1)
+    /// Where it does (inotify): for what happens to directories above.
+    package var watchedRemovalCheck = TimeAmount.seconds(60)
+    package var usesWatch = true
 
     package init() {}
 }
@@ -22,7 +27,7 @@ package final class UnixServer: Sendable {
     private let socket: UnixServerSocket
     private let channel: any Channel
     private let connections: NIOLoopBound<Connections>
-    private let removalTask: RepeatedTask?
+    private let removal: Removal?
 
     /// Of one event loop, and touched on it only.
     fileprivate final class Connections {
@@ -33,13 +38,13 @@ package final class UnixServer: Sendable {
 
     private init(
         socket: UnixServerSocket, channel: any Channel,
-        connections: NIOLoopBound<Connections>, removalTask: RepeatedTask?
+        connections: NIOLoopBound<Connections>, removal: Removal?
     ) {
         path = socket.path
         self.socket = socket
         self.channel = channel
         self.connections = connections
-        self.removalTask = removalTask
+        self.removal = removal
     }
 
     /// Listens until `stop`. `handlers` fills each connection's pipeline; handlers get an
@@ -76,24 +81,52 @@ package final class UnixServer: Sendable {
             socket.removeFile()
             throw error
         }
-        let removalTask = onRemoved.map { removed in
-            loop.scheduleRepeatedTask(
-                initialDelay: options.removalCheck, delay: options.removalCheck
-            ) { task in
-                if !socket.isInPlace {
-                    task.cancel()
-                    removed()
-                }
-            }
-        }
+        var removal: Removal?
+        if let onRemoved { removal = await watch(socket, options, loop, onRemoved) }
         return UnixServer(
-            socket: socket, channel: channel, connections: connections,
-            removalTask: removalTask)
+            socket: socket, channel: channel, connections: connections, removal: removal)
+    }
+
+    /// What looks for the removal of the socket file.
+    private struct Removal {
+        var task: RepeatedTask
+        var channel: (any Channel)?
+        var isOver: Once
+
+        /// Before we remove it ourselves.
+        func stop() {
+            _ = isOver.isFirst()
+            task.cancel()
+            channel?.close(promise: nil)
+        }
+    }
+
+    private final class Once: Sendable {
+        private let isTaken = Atomic<Bool>(false)
+        func isFirst() -> Bool { !isTaken.exchange(true, ordering: .relaxed) }
+    }
+
+    private static func watch(
+        _ socket: UnixServerSocket, _ options: UnixServerOptions, _ loop: any EventLoop,
+        _ onRemoved: @escaping @Sendable () -> Void
+    ) async -> Removal {
+        let isOver = Once()
+        let look: @Sendable () -> Void = {
+            if !socket.isInPlace, isOver.isFirst() { onRemoved() }
+        }
+        var channel: (any Channel)?
+        if options.usesWatch {
+            channel = await SocketFileWatch.start(directoryOf: socket.path, on: loop, look)
+        }
+        let pause = channel == nil ? options.removalCheck : options.watchedRemovalCheck
+        // At once, too: it may have gone before there was a watch.
+        let task = loop.scheduleRepeatedTask(initialDelay: .zero, delay: pause) { _ in look() }
+        return Removal(task: task, channel: channel, isOver: isOver)
     }
 
     /// Takes no more connections, lets requests under way finish for `grace`, then cuts.
     package func stop(grace: TimeAmount = .seconds(5)) async {
-        removalTask?.cancel()
+        removal?.stop()
         // The file goes first: a new daemon may start at once.
         socket.removeFile()
         try? await channel.close()

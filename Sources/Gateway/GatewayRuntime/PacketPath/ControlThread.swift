@@ -18,10 +18,8 @@ final class ControlThread {
     private let logger: Logger
     /// Where the MTU is not ours alone to set.
     private let follow: InterfaceMTU?
-    /// When to let go of the pages that configuration and handshakes touched: they come in
-    /// bursts, and what serves them is far more code than what carries packets.
-    private var releaseAt: Instant?
-    private static let releaseDelay = Nanoseconds.milliseconds(500)
+    /// The last handshake, packet without a session or command: they come in bursts.
+    private var lastNews = MonotonicClock.now()
     /// Ends the blocking calls of the packet threads.
     private let interrupt: () -> Void
     /// Sockets replaced by another port's, each with the attention that must be answered before
@@ -41,8 +39,6 @@ final class ControlThread {
         self.openSocket = openSocket
         self.logger = logger
         reclaimer = Reclaimer(shared.quiescence)
-        // Starting touched more than anything after it.
-        releaseAt = MonotonicClock.now() + Self.releaseDelay
         device.setListenPort(socket.port)
     }
 
@@ -53,19 +49,11 @@ final class ControlThread {
             for command in contents.commands { command(self, now()) }
             perform(device.takeEffects())
             reclaimer.sweep()
-            releaseMemory(after: contents)
             closeFormerSockets()
             if contents.isStopping { return }
+            if !contents.isEmpty { lastNews = MonotonicClock.now() }
             wait()
         }
-    }
-
-    private func releaseMemory(after contents: borrowing ControlMailbox.Contents) {
-        let t = MonotonicClock.now()
-        if !contents.isEmpty { releaseAt = t + Self.releaseDelay }
-        guard let due = releaseAt, due <= t else { return }
-        releaseAt = nil
-        ResidentMemory.releaseProgramPages()
     }
 
     /// Ends the packet threads, then frees what waited for them.
@@ -152,7 +140,9 @@ final class ControlThread {
             let soon = t + .milliseconds(formerSockets.isEmpty ? 20 : 1)
             deadline = deadline.map { min($0, soon) } ?? soon
         }
-        if let releaseAt { deadline = deadline.map { min($0, releaseAt) } ?? releaseAt }
+        // Once after the last news even if nothing else is due.
+        let quiet = lastNews + ProgramPages.quietTime
+        if quiet > t { deadline = deadline.map { min($0, quiet) } ?? quiet }
         var milliseconds: Int32 = -1
         if let deadline {
             let nanoseconds = max(0, (deadline - t).count)
@@ -162,6 +152,7 @@ final class ControlThread {
         var descriptors = [shared.mailbox.wake.fd, follow?.fd ?? -1].map {
             pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
         }
+        ProgramPages.shared.releaseIfQuiet(since: lastNews, now: t)
         guard poll(&descriptors, 2, milliseconds) > 0 else { return }
         if descriptors[0].revents != 0 { shared.mailbox.wake.drain() }
         if descriptors[1].revents != 0, let mtu = follow?.read() { device.setMTU(mtu) }

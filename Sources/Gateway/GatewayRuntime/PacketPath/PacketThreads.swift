@@ -88,7 +88,9 @@ struct OutboundThread: ~Copyable {
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { break }
             shared.quiescence.enter(.outbound)
-            round(first: count, now: MonotonicClock.now())
+            let now = MonotonicClock.now()
+            ProgramPages.shared.notePackets(now)
+            round(first: count, now: now)
             shared.quiescence.leave(.outbound)
         }
         shared.deviceGone.store(true, ordering: .relaxed)
@@ -182,7 +184,9 @@ struct InboundThread: ~Copyable {
             // Errors of earlier sends (ICMP) are reported once and are over.
             guard count > 0 else { continue }
             shared.quiescence.enter(.inbound)
-            round(count, now: MonotonicClock.now())
+            let now = MonotonicClock.now()
+            ProgramPages.shared.notePackets(now)
+            round(count, now: now)
             shared.quiescence.leave(.inbound)
         }
     }
