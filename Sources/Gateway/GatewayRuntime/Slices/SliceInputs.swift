@@ -16,6 +16,27 @@ struct SliceInputs {
 
     init(_ config: GatewayConfig.Slice, _ environment: SliceEnvironment) throws {
         let chosen = try Self.chooseManifest(config, environment.stateDirectory)
+        try self.init(chosen, config, environment)
+    }
+
+    /// The version accepted before, for when a newer one cannot be stored: a version in force
+    /// that a restart does not find again would be taken back by it. Nil if there is none.
+    func accepted(
+        _ config: GatewayConfig.Slice, _ environment: SliceEnvironment, because error: any Error
+    ) throws -> SliceInputs? {
+        guard
+            let stored = Self.accepted(manifest.name, config.owner, environment.stateDirectory)
+        else { return nil }
+        let warnings =
+            SliceFailure.lines(error) + [
+                "version \(stored.version), accepted before, stays in force: mend that, then reload"
+            ]
+        return try SliceInputs(Chosen(manifest: stored, warnings: warnings), config, environment)
+    }
+
+    private init(
+        _ chosen: Chosen, _ config: GatewayConfig.Slice, _ environment: SliceEnvironment
+    ) throws {
         manifest = chosen.manifest
         document = chosen.document
         warnings = chosen.warnings

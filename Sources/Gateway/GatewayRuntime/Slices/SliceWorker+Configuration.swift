@@ -132,6 +132,23 @@ extension SliceWorker {
         return changes
     }
 
+    /// The same, with its manifest stored. A full disk must not end a slice that worked: it
+    /// begins with the version accepted before then, if there is one.
+    func stored(_ inputs: SliceInputs) throws -> SliceInputs {
+        guard let document = inputs.document else { return inputs }
+        do {
+            try inputs.state.store(manifest: document)
+            var inputs = inputs
+            inputs.document = nil
+            return inputs
+        } catch {
+            guard let former = try inputs.accepted(config, environment, because: error) else {
+                throw error
+            }
+            return former
+        }
+    }
+
     private func releaseLeases(_ running: Running) {
         for lease in running.book.all where lease.isAttached && attached[lease.key] == nil {
             running.book.detach(lease.key)

@@ -113,7 +113,8 @@ actor SliceWorker {
                     "interface": "\(running.tun.name)", "namespace": "\(running.router.name)",
                 ])
             serveConfiguration(running)
-            reconcile(running)
+            // What it takes to make all of it is no news.
+            reconcile(running, changesAt: .debug)
             stepPeers(running)
             // The sooner there is a session, the sooner connections that waited go on.
             probe(running)
@@ -129,7 +130,7 @@ actor SliceWorker {
     }
 
     private func bringUp() throws -> Running {
-        let inputs = try SliceInputs(config, environment)
+        var inputs = try SliceInputs(config, environment)
         let slice = inputs.manifest.name
         if let holder = environment.claims.claim(slice, for: config.manifest) {
             throw SliceFailure(
@@ -138,6 +139,7 @@ actor SliceWorker {
         name = slice
         logger[metadataKey: "slice"] = "\(slice)"
         try inputs.state.create()
+        inputs = try stored(inputs)
         let (book, dropped) = try inputs.state.leases(
             prefixes: inputs.plan.localPrefixes, limit: environment.limits.maxEndpointsPerSlice)
         for lease in dropped {
@@ -187,7 +189,6 @@ actor SliceWorker {
             change.privateKey = .set(inputs.privateKey)
             change.peers = Self.peerPlan(inputs).change(from: DeviceStatus())?.peers ?? []
             try tunnel.waitToApply(change)
-            if let document = inputs.document { try inputs.state.store(manifest: document) }
             let netlink = try Netlink(in: router.namespace)
             for address in sketch.tunnelAddresses {
                 try netlink.replaceAddress(address, on: tun.name)
@@ -324,11 +325,11 @@ actor SliceWorker {
     }
 
     /// Makes the kernel's state what it should be.
-    func reconcile(_ running: Running) {
+    func reconcile(_ running: Running, changesAt level: Logger.Level = .notice) {
         let begin = MonotonicClock.now()
         do {
             let outcome = try apply(running)
-            for change in outcome.changes { logger.notice("\(change)") }
+            for change in outcome.changes { logger.log(level: level, "\(change)") }
             routerFailures = []
         } catch {
             let lines = SliceFailure.lines(error)
