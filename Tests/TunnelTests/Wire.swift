@@ -77,7 +77,7 @@ final class Wire {
     func collect(_ end: End) {
         for effect in end.device.takeEffects() {
             switch effect {
-            case .send(let bytes, let to): depart(end, bytes, to)
+            case .send(let bytes, let to, _): depart(end, bytes, to)
             case .retire(let item): retired.append(item)
             case .note(let note): end.notes.append(note)
             }

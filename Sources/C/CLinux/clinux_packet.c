@@ -122,22 +122,38 @@ int clinux_batch_send(int fd, clinux_batch *batch, int from, int to) {
     return n < 0 ? -errno : n;
 }
 
-int clinux_batch_send_apart(int fd, clinux_batch *batch, int i, int *error) {
+// The size of each segment but the last; `used` is the room of its control message, 0 if there is
+// none.
+static size_t segment_size(const clinux_batch *batch, int i, size_t *used) {
+    struct msghdr *h = &batch->messages[i].msg_hdr;
+    size_t all = batch->slots[i].iov.iov_len;
+    // UDP_SEGMENT, where there is one, is put first.
+    struct cmsghdr *c = CMSG_FIRSTHDR(h);
+    *used = 0;
+    if (!c || c->cmsg_level != IPPROTO_UDP || c->cmsg_type != UDP_SEGMENT) return all;
+    uint16_t segment;
+    memcpy(&segment, CMSG_DATA(c), sizeof segment);
+    *used = CMSG_SPACE(sizeof segment);
+    return segment ? segment : all;
+}
+
+int clinux_batch_messages(const clinux_batch *batch, int i, long *bytes) {
+    size_t used, all = batch->slots[i].iov.iov_len, size = segment_size(batch, i, &used);
+    *bytes = (long)all;
+    return size ? (int)((all + size - 1) / size) : 1;
+}
+
+int clinux_batch_send_apart(int fd, clinux_batch *batch, int i, int *error, long *bytes) {
     struct msghdr one = batch->messages[i].msg_hdr;
     struct iovec rest = batch->slots[i].iov, piece = rest;
-    size_t size = rest.iov_len;
-    // UDP_SEGMENT, where there is one, is put first.
-    struct cmsghdr *c = CMSG_FIRSTHDR(&one);
-    if (c && c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_SEGMENT) {
-        uint16_t segment;
-        memcpy(&segment, CMSG_DATA(c), sizeof segment);
-        if (segment) size = segment;
-        size_t used = CMSG_SPACE(sizeof segment);
+    size_t used, size = segment_size(batch, i, &used);
+    if (used) {
         one.msg_controllen -= used;
         one.msg_control = one.msg_controllen ? (char *)one.msg_control + used : NULL;
     }
     one.msg_iov = &piece;
     int refused = 0;
+    *bytes = 0;
     while (rest.iov_len > 0) {
         piece.iov_base = rest.iov_base;
         piece.iov_len = rest.iov_len < size ? rest.iov_len : size;
@@ -146,6 +162,7 @@ int clinux_batch_send_apart(int fd, clinux_batch *batch, int i, int *error) {
         while (n < 0 && errno == EINTR);
         if (n < 0) {
             *error = errno;
+            *bytes += (long)piece.iov_len;
             refused++;
         }
         rest.iov_base = (char *)rest.iov_base + piece.iov_len;

@@ -34,8 +34,7 @@ extension Device {
         peer.initiationSent = now.instant
         peer.retransmitAt = now.instant + WireGuard.rekeyTimeout + jitter()
         peer.path.pointee.markSent(now.instant, data: false)
-        peer.path.pointee.countSent(bytes: message.count, packets: 0)
-        effects.append(.send(message, to: endpoint))
+        effects.append(.send(message, to: endpoint, of: peer.path))
     }
 
     private func consumeResponse(
@@ -121,8 +120,7 @@ extension Device {
         forwarding.pointee.sessions.publish(session)
         finishHandshake(peer, bytes: message.count, from: source, initiator: false, now: now)
         peer.path.pointee.markSent(now.instant, data: false)
-        peer.path.pointee.countSent(bytes: response.count, packets: 0)
-        effects.append(.send(response, to: source))
+        effects.append(.send(response, to: source, of: peer.path))
         return nil
     }
 
@@ -200,7 +198,7 @@ extension Device {
             guard cookies?.verifyMAC2(message, source: address, now: now.instant) == true else {
                 let reply = cookies?.reply(
                     to: message, source: address, now: now.instant, entropy: entropy)
-                if let reply { effects.append(.send(reply, to: source)) }
+                if let reply { effects.append(.send(reply, to: source, of: nil)) }
                 return .underLoad
             }
             return limiter.allow(source.address, now: now.instant) ? nil : .rateLimited

@@ -17,8 +17,8 @@ package struct Now: Sendable {
 
 /// What a step asks its shell to do.
 package enum Effect {
-    /// Send this message on the underlay.
-    case send([UInt8], to: IPEndpoint)
+    /// Send this message on the underlay, and count it for the peer if it was sent.
+    case send([UInt8], to: IPEndpoint, of: UnsafeMutablePointer<PeerPath>?)
     /// Free this once no packet thread can see it.
     case retire(Retired)
     /// For the log and for waiting tests; never one per packet.
@@ -193,9 +193,8 @@ package final class Device {
                 key: session.pointee.sendKey, counter: counter, plaintext: body, count: padded,
                 into: body)
         }
-        effects.append(.send(message, to: endpoint))
+        effects.append(.send(message, to: endpoint, of: peer.path))
         peer.path.pointee.markSent(now.instant, data: !packet.isEmpty)
-        peer.path.pointee.countSent(bytes: count, packets: packet.isEmpty ? 0 : 1)
         if session.pointee.wantsSuccessorAfterSending(now.instant) {
             beginHandshake(peer, now: now, retry: false)
         }

@@ -119,8 +119,7 @@ package struct Outbound: ~Copyable {
         let mtu = forwarding.pointee.mtu.load(ordering: .relaxed)
         let key = session.pointee.sendKey
         let remoteIndex = session.pointee.remoteIndex
-        var bytes = 0
-        var packets = 0
+        var hasSealed = false
         var progress = Progress.done
 
         while true {
@@ -142,13 +141,11 @@ package struct Outbound: ~Copyable {
             TransportMessage.writeHeader(
                 at: place, receiverIndex: remoteIndex, counter: counter)
             seal(packet, padded, place + TransportMessage.payload, key, counter)
-            bytes &+= count
-            packets &+= 1
+            hasSealed = true
             current = UnsafeMutableRawBufferPointer(start: nil, count: 0)
         }
 
-        if packets > 0 {
-            path.pointee.countSent(bytes: bytes, packets: packets)
+        if hasSealed {
             path.pointee.markSent(now, data: true)
             if session.pointee.wantsSuccessorAfterSending(now) { askForSuccessor(session) }
         }

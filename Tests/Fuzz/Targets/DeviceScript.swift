@@ -144,7 +144,7 @@ private final class DeviceScript {
         precondition(effects.count < 64, "one step has too many effects")
         for effect in effects {
             switch effect {
-            case .send(let bytes, _): if sent.count < 64 { sent.append(bytes) }
+            case .send(let bytes, _, _): if sent.count < 64 { sent.append(bytes) }
             case .retire(let item): retired.append(item)
             case .note: break
             }

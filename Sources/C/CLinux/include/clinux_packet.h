@@ -37,9 +37,11 @@ void clinux_batch_put(clinux_batch *batch, int i, void *data, size_t count, uint
                       const struct clinux_address *to, uint8_t tos, int socket_family);
 // sendmmsg of messages from..<to: how many were sent, or -errno.
 int clinux_batch_send(int fd, clinux_batch *batch, int from, int to);
-// Sends message i with one sendmsg for each of its segments. How many were refused; if any was,
-// `error` has the errno of the last.
-int clinux_batch_send_apart(int fd, clinux_batch *batch, int i, int *error);
+// Sends message i with one sendmsg for each of its segments. How many were refused, with how many
+// bytes together; if any was, `error` has the errno of the last.
+int clinux_batch_send_apart(int fd, clinux_batch *batch, int i, int *error, long *bytes);
+// How many segments message i has, with how many bytes together.
+int clinux_batch_messages(const clinux_batch *batch, int i, long *bytes);
 
 void clinux_batch_provide(clinux_batch *batch, int i, void *buffer, size_t capacity);
 // recvmmsg that waits for the first message only: how many arrived, or -errno.

@@ -99,7 +99,7 @@ final class ControlThread {
     private func perform(_ effects: [Effect]) {
         for effect in effects {
             switch effect {
-            case .send(var bytes, let endpoint):
+            case .send(var bytes, let endpoint, let path):
                 bytes.withUnsafeMutableBytes { raw in
                     guard let base = raw.baseAddress else { return }
                     sender.put(
@@ -108,6 +108,11 @@ final class ControlThread {
                     let (refused, code) = sender.send(socket.descriptor)
                     if refused > 0 {
                         logger.debug("cannot send to \(endpoint): errno \(code)")
+                    } else {
+                        let isPacket =
+                            raw[0] == MessageType.transport.rawValue
+                            && raw.count > TransportMessage.overhead
+                        path?.pointee.countSent(bytes: raw.count, packets: isPacket ? 1 : 0)
                     }
                 }
             case .retire(let retired):

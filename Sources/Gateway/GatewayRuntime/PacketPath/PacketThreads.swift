@@ -136,6 +136,12 @@ struct OutboundThread: ~Copyable {
         }
         let (refused, _) = sender.send(shared.socketDescriptor.load(ordering: .relaxed))
         if refused > 0 { outbound.drops.add(.sendFailed, refused) }
+        for i in 0..<outbound.batch.groupCount {
+            let group = outbound.batch.groups[i]
+            let lost = sender.refused[i]
+            group.peer.pointee.countSent(
+                bytes: group.count - lost.bytes, packets: Int(group.segments) - lost.messages)
+        }
         outbound.batch.reset()
     }
 

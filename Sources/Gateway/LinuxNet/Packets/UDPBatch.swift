@@ -63,15 +63,29 @@ package struct UDPSendBatch: ~Copyable {
     private let batch: OpaquePointer
     package private(set) var count = 0
 
+    /// What the kernel did not take of one put.
+    package struct Refused: BitwiseCopyable {
+        package var messages = 0
+        package var bytes = 0
+    }
+
+    /// Of each put of the last send.
+    package let refused: UnsafeMutablePointer<Refused>
+
     package init(capacity: Int) {
         self.capacity = capacity
         guard let batch = clinux_batch_new(Int32(capacity)) else {
             preconditionFailure("out of memory for \(capacity) send slots")
         }
         self.batch = batch
+        refused = .allocate(capacity: capacity)
+        refused.initialize(repeating: Refused(), count: capacity)
     }
 
-    deinit { clinux_batch_free(batch) }
+    deinit {
+        clinux_batch_free(batch)
+        refused.deallocate()
+    }
 
     /// `segmentSize` smaller than `count` asks for UDP_SEGMENT. The memory must stay until the
     /// send. No more than `capacity` puts before a send.
@@ -84,6 +98,7 @@ package struct UDPSendBatch: ~Copyable {
         clinux_batch_put(
             batch, Int32(count), base, bytes, bytes > segmentSize ? UInt32(segmentSize) : 0,
             &address, tos, socketFamily)
+        refused[count] = Refused()
         count += 1
     }
 
@@ -93,22 +108,29 @@ package struct UDPSendBatch: ~Copyable {
     /// and counted; the rest go on. Returns how many were refused, and the last errno.
     package mutating func send(_ descriptor: Int32) -> (refused: Int, errno: Int32) {
         var from: Int32 = 0
-        var refused = 0
+        var all = 0
         var lastError: Int32 = 0
         while from < Int32(count) {
             let sent = clinux_batch_send(descriptor, batch, from, Int32(count))
             if sent > 0 {
                 from += sent
             } else if sent == -EMSGSIZE || sent == -EINVAL || sent == -EIO {
-                refused += Int(clinux_batch_send_apart(descriptor, batch, from, &lastError))
+                var bytes = 0
+                let messages = Int(
+                    clinux_batch_send_apart(descriptor, batch, from, &lastError, &bytes))
+                refused[Int(from)] = Refused(messages: messages, bytes: bytes)
+                all += messages
                 from += 1
             } else if sent != -EINTR {
-                refused += 1
+                var bytes = 0
+                let messages = Int(clinux_batch_messages(batch, from, &bytes))
+                refused[Int(from)] = Refused(messages: messages, bytes: bytes)
+                all += messages
                 lastError = -sent
                 from += 1
             }
         }
         count = 0
-        return (refused, lastError)
+        return (all, lastError)
     }
 }
