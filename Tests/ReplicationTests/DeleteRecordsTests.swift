@@ -55,6 +55,28 @@ import Timing
         #expect(data?.errorCode == .offsetOutOfRange)
     }
 
+    @Test func retentionIsToldToFollowers() throws {
+        let node = try filled()
+        let token = node.token()
+        let session = try #require(
+            fetched(
+                node.step {
+                    $0.fetch(
+                        fetchRequest([want(4, epoch: 5)], replica: 2, brokerEpoch: 20, epoch: 0),
+                        version: 17, token: node.token())
+                })
+        ).sessionId
+        node.step {
+            $0.fetch(
+                fetchRequest(
+                    [], replica: 2, brokerEpoch: 20, maxWaitMs: 500, session: session, epoch: 1),
+                version: 17, token: token)
+        }
+        try #require(try node.replica().log).raiseLogStart(to: 1)
+        let effects = node.step { $0.logStartMoved(TopicPartition("t", 0)) }
+        #expect(fetched(effects, token)?.only?.logStartOffset == 1)
+    }
+
     @Test func theHighWatermarkAsOffset() throws {
         let node = try filled()
         let (_, _) = delete(node, before: -1)

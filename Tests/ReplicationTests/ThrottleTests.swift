@@ -48,6 +48,14 @@ import Timing
         #expect(!exceeded)
     }
 
+    @Test func nothingAtAll() {
+        var quota = ReplicationQuota(rate: 0)
+        let now = Instant(nanoseconds: 1)
+        let exceeded = quota.isExceeded(now)
+        #expect(exceeded)
+        #expect(quota.nextAvailable(now) == now + .seconds(1))
+    }
+
     @Test func manySmallStepsAddUp() {
         var quota = ReplicationQuota(rate: 100)
         var now = Instant(nanoseconds: 1)

@@ -142,7 +142,10 @@ extension PartitionReplica {
 
     /// The leader's log begins at `start`. Where ours ends before it, ours begins anew there.
     func reset(toLeaderStart start: Int64) -> FollowOutcome {
-        guard role == .follower, let log, start >= 0 else { return .ignored }
+        // No log comes near the largest offsets there are; counting on from them would not end well.
+        guard role == .follower, let log, (0...Int64.max / 2).contains(start) else {
+            return .ignored
+        }
         guard start > log.logEndOffset else { return .done(appended: 0) }
         context.warn(self, .resetToLeaderStart(offset: start))
         do {
@@ -155,6 +158,14 @@ extension PartitionReplica {
         log.highWatermarkRose(to: start)
         wakeForHighWatermark()
         return .done(appended: 0)
+    }
+
+    /// What was deleted was committed.
+    func keepHighWatermark(above start: Int64) {
+        guard highWatermark < start else { return }
+        highWatermark = start
+        log?.highWatermarkRose(to: start)
+        wakeForHighWatermark()
     }
 
     private func lowerHighWatermark(_ log: PartitionLog) {

@@ -61,6 +61,9 @@ package final class ReplicaManager {
         }
     }
 
+    /// Partitions of one topic, by their numbers.
+    package static let maxPartitions: Int32 = 1_000_000
+
     // MARK: Steps
 
     /// Begins a step: the time that everything in it goes by.
@@ -167,7 +170,7 @@ package final class ReplicaManager {
     package func assign(
         topic: String, topicId: KafkaUUID, partition: Int32, _ metadata: PartitionMetadata
     ) {
-        guard partition >= 0 else { return }
+        guard (0..<Self.maxPartitions).contains(partition) else { return }
         let hosted = host(topic, topicId)
         let replica: PartitionReplica
         if let known = hosted[partition] {
@@ -274,6 +277,15 @@ package final class ReplicaManager {
     /// A flush that an effect asked for has been carried out.
     package func flushed(_ key: TopicIdPartition, _ ticket: FlushTicket, _ error: DiskError?) {
         replica(key.topicId, key.partition)?.flushed(ticket, error)
+    }
+
+    /// Retention has dropped records at the front of a log: followers and DeleteRecords requests
+    /// that wait for it are told.
+    package func logStartMoved(_ partition: TopicPartition) {
+        guard let replica = replica(partition) else { return }
+        if let start = replica.log?.logStartOffset { replica.keepHighWatermark(above: start) }
+        replica.wakeAll()
+        replica.settleDeletes()
     }
 
     /// What `replication-offset-checkpoint` is to hold, sorted; of one log directory, or all.

@@ -85,7 +85,9 @@ package struct ReplicationQuota: Sendable {
 
     /// When an exceeded quota has something left again.
     package func nextAvailable(_ now: Instant) -> Instant {
-        guard let rate, rate > 0, available <= 0 else { return now }
+        guard let rate, available <= 0 else { return now }
+        // Nothing at all may move: look again when that may have changed.
+        guard rate > 0 else { return now + .seconds(1) }
         let seconds = Double(1 - available) / Double(rate)
         return now + Nanoseconds(Int64(min(seconds, 3_600) * 1e9) + 1)
     }
