@@ -39,6 +39,12 @@ final class MetadataLog: RaftLog {
                 throw NodeStartError("the metadata log cannot be opened: \(error)")
             }
         }
+        // What was found may never have been flushed; Raft speaks of what is.
+        do {
+            try log.flush()
+        } catch {
+            throw NodeStartError("the metadata log cannot be flushed: \(error)")
+        }
         guard log.logStartOffset == 0 || snapshots.latest != nil else {
             throw NodeStartError(
                 "\(log.path) begins at offset \(log.logStartOffset) and there is no snapshot of "
