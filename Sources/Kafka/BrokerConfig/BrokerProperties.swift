@@ -50,7 +50,7 @@ extension BrokerProperty {
             "broker.heartbeat.interval.ms", .integer(10...60_000), "250",
             "How often a broker tells the controller that it lives. Kafka: 2000."),
         .init(
-            "broker.session.timeout.ms", .integer(50...3_600_000), "1500",
+            "broker.session.timeout.ms", .integer(50...3_600_000), "1200",
             "A broker not heard of for so long is fenced. Kafka: 9000."),
         .init(
             "initial.broker.registration.timeout.ms", .integer(positive), "60000",
@@ -200,8 +200,9 @@ extension BrokerProperty {
             "Bytes of one partition in one fetch. Kafka: 1048576."),
         .init("replica.fetch.response.max.bytes", .integer(int32), "33554432",
             "Bytes in one fetch. Kafka: 10485760."),
-        .init("replica.fetch.wait.max.ms", .integer(1...60_000), "500",
-            "A follower's fetch is answered after so long, even with nothing."),
+        .init("replica.fetch.wait.max.ms", .integer(1...60_000), "100",
+            "A follower's fetch is answered after so long, even with nothing. Kafka: 500; a "
+                + "partition that is new to the follower waits for that."),
         .init("replica.fetch.backoff.ms", .integer(int32), "100",
             "After an error a follower waits for so long. Kafka: 1000."),
         .init("replica.socket.timeout.ms", .integer(100...Int64(Int32.max)), "1500",

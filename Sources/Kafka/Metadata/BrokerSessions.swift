@@ -12,6 +12,8 @@ struct BrokerSessions {
         /// When the connection that its heartbeats came on broke.
         var lostConnection: Instant?
         var fenced = true
+        /// A heartbeat has come since the session was opened.
+        var heard = false
     }
 
     private(set) var byId: [Int32: Session] = [:]
@@ -29,6 +31,7 @@ struct BrokerSessions {
         byId[id]?.lastContact = now
         byId[id]?.metadataOffset = metadataOffset
         byId[id]?.lostConnection = nil
+        byId[id]?.heard = true
     }
 
     mutating func setFenced(_ id: Int32, _ fenced: Bool, now: Instant) {
@@ -80,7 +83,10 @@ struct BrokerSessions {
     private func expiry(
         of session: Session, config: ControllerConfig, countsLost: Bool
     ) -> Instant {
-        let end = session.lastContact + config.sessionTimeout
+        let end =
+            session.lastContact
+            + (session.heard
+                ? config.sessionTimeout : min(config.sessionTimeout, config.firstHeartbeatGrace))
         guard countsLost, let lost = session.lostConnection else { return end }
         return min(end, lost + config.connectionLossGrace)
     }

@@ -19,7 +19,11 @@ package struct ControllerConfig: Sendable {
     /// broker.heartbeat.interval.ms and broker.session.timeout.ms. Kafka's are 2 s and 9 s: ours
     /// find a dead broker soon enough for its partitions to be led again within two seconds.
     package var heartbeatInterval = Nanoseconds.milliseconds(250)
-    package var sessionTimeout = Nanoseconds.milliseconds(1_500)
+    package var sessionTimeout = Nanoseconds.milliseconds(1_200)
+    /// How long a new controller waits for the first heartbeat of a broker that was alive under the
+    /// one before. A broker sends it when it hears of the new controller: at a round trip of 100 ms
+    /// that takes 50 to hear, 100 to connect and 50 more, and a lost segment costs 300.
+    package var firstHeartbeatGrace = Nanoseconds.milliseconds(800)
     /// How long a broker whose connection broke may take to send a heartbeat on another. At a round
     /// trip of 100 ms that takes half a trip until the broker knows, one to connect, one to agree on
     /// versions and half for the heartbeat, 300 ms; and twice that leaves room for one lost packet.

@@ -33,6 +33,7 @@ package final class ReplicaManager {
     var pendingAcks: [PendingAck] = []
     var fetchers = ReplicaFetchers()
     private var nextISRCheck: Instant?
+    private var hurried: Set<Int32> = []
 
     package init(
         brokerId: Int32, config: ReplicationConfig, directory: any TopicDirectory,
@@ -74,6 +75,7 @@ package final class ReplicaManager {
 
     /// Ends a step: answers what has become due or ready, and gives back all that is to be done.
     package func settle(into effects: inout [ReplicationEffect]) {
+        answerHurried()
         expire()
         checkISRs()
         repeat {
@@ -112,6 +114,15 @@ package final class ReplicaManager {
         include(context.alterPartitions.nextDeadline)
         include(fetchers.nextDeadline)
         return next
+    }
+
+    /// Followers whose waiting fetch does not name a partition that is led from here now: they
+    /// could name it only when that fetch is answered, and until then nothing of the partition
+    /// could be acknowledged. So it is answered at once, with what there is.
+    private func answerHurried() {
+        guard !hurried.isEmpty else { return }
+        context.fetchWaits.end(of: hurried, at: context.now)
+        hurried.removeAll(keepingCapacity: true)
     }
 
     private func expire() {
@@ -184,6 +195,11 @@ package final class ReplicaManager {
         if replica.log == nil, replica.role != .offline { open(replica) }
         let leaderBefore = replica.metadata.leader
         let begins = replica.apply(metadata)
+        if begins, replica.role == .leader {
+            for follower in metadata.replicas where follower != brokerId {
+                hurried.insert(follower)
+            }
+        }
         follow(replica, leaderBefore: leaderBefore, begins: begins)
     }
 

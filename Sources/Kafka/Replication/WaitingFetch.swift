@@ -45,6 +45,15 @@ struct FetchWaits {
         deadlines.insert(slot, at: deadline)
     }
 
+    /// Makes the fetches of these replicas due.
+    mutating func end(of replicas: Set<Int32>, at now: Instant) {
+        for session in sessions {
+            guard let session, let waiting = session.waiting, replicas.contains(session.replicaId)
+            else { continue }
+            move(waiting.slot, to: now)
+        }
+    }
+
     /// A session whose fetch has waited long enough. Its slot stays until `remove`.
     mutating func popDue(_ now: Instant) -> FetchSession? {
         guard let slot = deadlines.popDue(now) else { return nil }
