@@ -186,6 +186,33 @@ import Timing
         #expect(!lab.image.isActive(2))
     }
 
+    /// The node with the leader died: the next leader knows since when it was silent.
+    @Test func whatIsKnownFromBeforeTheElection() {
+        let lab = Lab()
+        lab.start(1...3)
+        lab.step(.resigned)
+        lab.pass(.milliseconds(800))
+        lab.elect()
+        let died = lab.now - .milliseconds(800)
+        lab.step(.brokerSilentSince(1, died))
+        lab.beat(2)
+        // A heartbeat says more than what was known before.
+        lab.step(.brokerSilentSince(2, died))
+        lab.pass(.milliseconds(699))
+        #expect(lab.image.isActive(1))
+        lab.pass(.milliseconds(1))
+        #expect(!lab.image.isActive(1))
+        #expect(lab.image.isActive(2) && lab.image.isActive(3))
+        // However long ago it was, two heartbeats are left to it.
+        lab.step(.resigned)
+        lab.elect()
+        lab.step(.brokerSilentSince(3, lab.now - .seconds(60)))
+        lab.pass(.milliseconds(499))
+        #expect(lab.image.isActive(3))
+        lab.pass(.milliseconds(1))
+        #expect(!lab.image.isActive(3))
+    }
+
     @Test func aDeadBrokerIsFoundWithinTwoSeconds() {
         let config = ControllerConfig(nodeId: 1, clusterId: "c", quorumIds: [1])
         // At the worst it dies just after a heartbeat whose way took no time.

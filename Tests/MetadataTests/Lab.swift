@@ -29,6 +29,8 @@ final class Lab {
         _ adjust: (inout ControllerConfig) -> Void = { _ in }
     ) {
         var config = ControllerConfig(nodeId: 1, clusterId: Self.clusterId, quorumIds: [1])
+        config.sessionTimeout = .milliseconds(1_500)
+        config.firstHeartbeatGrace = config.sessionTimeout
         config.topicProperties = Self.topicProperties
         config.brokerProperties = Self.brokerProperties
         config.maximumIdle = nil

@@ -177,6 +177,26 @@ import Timing
         #expect((lab.partition("t").leader, lab.partition("t").isr) == (2, [2]))
     }
 
+    @Test func whatIsCounted() {
+        let lab = lab([[1, 2, 3], [2, 3, 1], [4, 5]])
+        lab.beat(1, wantFence: true)
+        lab.beat(4, wantFence: true)
+        lab.beat(5, wantFence: true)
+        _ = reassign(lab, to: [3, 2], index: 1)
+        var expected = MetadataStatistics()
+        expected.topics = 1
+        expected.partitions = 3
+        expected.activeBrokers = 2
+        expected.fencedBrokers = 3
+        expected.offlinePartitions = 1
+        expected.underReplicated = 2
+        expected.imbalanced = 3
+        #expect(lab.image.statistics == expected)
+        #expect(lab.image.liveBrokers(listener: "PLAINTEXT").map(\.id) == [2, 3])
+        #expect(lab.image.liveBrokers(listener: "PLAINTEXT").first?.endpoint.host == "broker-2")
+        #expect(lab.image.liveBrokers(listener: "OTHER").isEmpty)
+    }
+
     // MARK: - Reassignments
 
     private func reassign(

@@ -143,4 +143,22 @@ import Testing
             if case .partition(let r) = record { #expect(image.partitionCount <= 1, "\(r)") }
         }
     }
+
+    /// The entry for fuzzers, with damaged sequences of every record.
+    @Test func fuzzEntry() {
+        var random = TestRandom(17)
+        let whole = Self.every.map { Array($0.encoded().readableBytesView) }
+        for round in 0..<2_000 {
+            var bytes: [UInt8] = []
+            for _ in 0..<Int.random(in: 1...12, using: &random) {
+                let record = whole.randomElement(using: &random) ?? []
+                bytes += [UInt8(clamping: record.count)] + record
+            }
+            for _ in 0..<round % 4 {
+                bytes[Int.random(in: 0..<bytes.count, using: &random)] =
+                    UInt8.random(in: 0...255, using: &random)
+            }
+            bytes.withUnsafeBytes(fuzzMetadataRecords)
+        }
+    }
 }

@@ -36,15 +36,12 @@ extension GroupCoordinator {
         case .assignment(let group, _, _), .emptied(let group): return [group]
         case .staticMember(let work): return [work.group]
         case .tombstones(let work):
-            // The offsets come group by group, each group before its own end.
+            // The offsets come group by group. That one stands here twice does no harm.
             var groups: [Group] = []
             for offset in work.offsets where groups.last !== offset.group {
                 groups.append(offset.group)
             }
-            for group in work.groups where !groups.contains(where: { $0 === group }) {
-                groups.append(group)
-            }
-            return groups
+            return groups + work.groups
         }
     }
 
@@ -79,7 +76,6 @@ extension GroupCoordinator {
             for group in work.groups {
                 setDead(group, false)
                 group.forgetMetadata()
-                if group.offsets.isEmpty { removeGroup(group) }
             }
             if !pending.isOverdue { settle(work, nil) }
         }
@@ -112,7 +108,7 @@ extension GroupCoordinator {
     }
 
     /// One batch of a deletion is done.
-    private func settle(_ work: TombstoneWork, _ error: ErrorCode?) {
+    func settle(_ work: TombstoneWork, _ error: ErrorCode?) {
         guard let gathering = work.gathering else { return }
         if let error { gathering.refuse(result: work.result, error) }
         gathering.outstanding -= 1

@@ -278,7 +278,7 @@ extension GroupCoordinator {
             waiting.token,
             .joinGroup(
                 JoinGroupResponse(
-                    errorCode: error, protocolName: waiting.version < 7 ? "" : nil,
+                    errorCode: error, protocolName: nil,
                     memberId: memberId)))
     }
 

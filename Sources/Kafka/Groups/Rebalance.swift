@@ -79,8 +79,9 @@ extension GroupCoordinator {
             return startPhaseTimer(group, .join, afterMs: group.rebalanceTimeoutMs)
         }
         move(group, to: group.startNextGeneration())
-        if group.state == .empty {
-            return appendMetadata(of: group, work: .emptied(group))
+        guard group.state == .completingRebalance else {
+            appendMetadata(of: group, work: .emptied(group))
+            return
         }
         for member in group.membersInOrder {
             if let waiting = group.setAwaitingJoin(nil, of: member) {

@@ -1,5 +1,6 @@
 import KafkaWire
 import NIOCore
+import Timing
 
 /// Collects deletions of one partition into batches of a bearable size.
 struct TombstoneWriter {

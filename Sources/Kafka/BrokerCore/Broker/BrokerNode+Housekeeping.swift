@@ -12,8 +12,8 @@ extension BrokerNode {
             switch task {
             case .retention: applyRetention()
             case .highWatermarks: writeHighWatermarks()
-            case .recoveryPoints: logs.writeCheckpoints(replicas.replicas.compactMap(\.log))
-            case .cleaning: logs.clean(replicas.replicas)
+            case .recoveryPoints: logs.writeCheckpoints()
+            case .cleaning: break
             case .flushing: flushOverdue()
             }
         }

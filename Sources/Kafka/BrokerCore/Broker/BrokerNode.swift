@@ -66,7 +66,7 @@ package final class BrokerNode: SteppedNode {
             config.brokerListeners.contains { $0.name == place.name }
         }.map { Endpoint(name: $0.name, host: $0.host, port: $0.port) }
         cluster = ClusterState(config)
-        logs = try LogKeeper(directory: directory, cluster: cluster)
+        logs = LogKeeper(directory: directory, cluster: cluster, seed: seed &+ 3)
         logs.nowMs = nowMs
         replicas = ReplicaManager(
             brokerId: config.nodeID, config: ReplicationConfig(config), directory: cluster,

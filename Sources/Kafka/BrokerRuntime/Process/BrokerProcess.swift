@@ -41,7 +41,7 @@ package final class BrokerProcess: Sendable {
     /// - Throws: what keeps the node from starting, in words for who has to mend it.
     package func start(ready: @escaping @Sendable () -> Void) async throws {
         flushers.start()
-        let data = try DataDirectory.open(config, nowMs: WallClock.nowMs())
+        let data = try DataDirectory.open(config)
         let limits = ServerLimits(config)
         let quorum = try await startQuorum(data, limits)
         guard config.isBroker else {
@@ -103,7 +103,7 @@ package final class BrokerProcess: Sendable {
         let quorumLoop = quorumLoop
         let nodeLoop = try await loop.submit {
             let node = try BrokerNode(
-                config: config, identity: data.identity, directory: data.directory,
+                config: config, identity: data.identity, directory: try data.openLogs(),
                 seed: .random(in: .min ... .max), now: MonotonicTime.now(),
                 nowMs: WallClock.nowMs())
             let host = BrokerHost(flushers: flushers, loop: loop, ready: ready)

@@ -1,4 +1,4 @@
-package import NIOCore
+import NIOCore
 
 /// Directories and files by path: all that the log asks of the machine.
 ///

@@ -1,4 +1,4 @@
-package import NIOCore
+import NIOCore
 
 /// Kafka's checkpoint files: a version, the number of entries, then one entry a line.
 ///

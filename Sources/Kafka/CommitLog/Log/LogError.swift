@@ -1,4 +1,4 @@
-package import KafkaWire
+import KafkaWire
 
 /// Why the log refused something. `errorCode` is what Kafka would say on the wire.
 package enum LogError: Error, Equatable, Sendable {

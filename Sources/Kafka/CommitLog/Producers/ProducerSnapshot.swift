@@ -1,5 +1,5 @@
 import KafkaRecords
-package import NIOCore
+import NIOCore
 
 /// The producer snapshot file, Kafka's version 1: version, CRC-32C of what follows, and an array
 /// of entries that remember the last batch of each producer.

@@ -1,4 +1,4 @@
-package import KafkaRecords
+import KafkaRecords
 
 /// Who appends to a log. Kafka checks clients fully, coordinators partly, replicas not at all.
 package enum AppendOrigin: Sendable {

@@ -1,4 +1,4 @@
-package import NIOCore
+import NIOCore
 
 /// The sparse index of a segment: offset -> position in the file.
 ///
@@ -22,6 +22,12 @@ package struct OffsetIndex: Equatable, Sendable {
     private(set) var needsTruncation = false
 
     package init(baseOffset: Int64) { self.baseOffset = baseOffset }
+
+    /// Empty, in place of a file with something in it.
+    init(rewriting baseOffset: Int64) {
+        self.baseOffset = baseOffset
+        needsTruncation = true
+    }
 
     package var count: Int { words.count }
     var sizeInBytes: Int { words.count * Self.entrySize }
@@ -101,5 +107,18 @@ package struct OffsetIndex: Equatable, Sendable {
             words.append(word)
         }
         written = words.count
+    }
+}
+
+extension OffsetIndex {
+    /// The largest position that is not above the given one.
+    func position(notAbove position: Int64) -> Int64 {
+        var low = 0
+        var high = count
+        while low < high {
+            let middle = (low + high) / 2
+            if self[middle].position <= position { low = middle + 1 } else { high = middle }
+        }
+        return low == 0 ? 0 : self[low - 1].position
     }
 }

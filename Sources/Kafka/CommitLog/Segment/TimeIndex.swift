@@ -1,4 +1,4 @@
-package import NIOCore
+import NIOCore
 
 /// The largest timestamp so far at some offsets of a segment.
 ///
@@ -18,6 +18,12 @@ package struct TimeIndex: Equatable, Sendable {
     private(set) var needsTruncation = false
 
     package init(baseOffset: Int64) { self.baseOffset = baseOffset }
+
+    /// Empty, in place of a file with something in it.
+    init(rewriting baseOffset: Int64) {
+        self.baseOffset = baseOffset
+        needsTruncation = true
+    }
 
     package var last: Entry? { entries.last }
     var sizeInBytes: Int { entries.count * Self.entrySize }

@@ -1,4 +1,4 @@
-package import NIOCore
+import NIOCore
 
 /// A transaction that was aborted: whose, and where its records and its marker are.
 package struct AbortedTransaction: Equatable, Sendable {
@@ -31,6 +31,13 @@ package struct TransactionIndex: Equatable, Sendable {
     private(set) var needsTruncation = false
 
     package init() {}
+
+    /// Empty, in place of a file with something in it.
+    static var rewriting: TransactionIndex {
+        var index = TransactionIndex()
+        index.needsTruncation = true
+        return index
+    }
 
     mutating func append(_ entry: AbortedTransaction) {
         if let last = entries.last, entry.lastOffset <= last.lastOffset { return }

@@ -1,0 +1,110 @@
+import CommitLog
+import KafkaWire
+import Metadata
+import Replication
+
+/// The logs of this broker in its log directory: opened and deleted as replication wants, and
+/// looked after in slices.
+final class LogKeeper: LogStore {
+    private let directory: LogDirectory
+    private let cluster: ClusterState
+    private var random: SplitMix64
+    var nowMs: Int64 = 0
+
+    /// What has been put away, and when it may go.
+    private var doomedFolders: [(path: String, dueMs: Int64)] = []
+    private var doomedFiles: [(file: DeletedFile, dueMs: Int64)] = []
+    private var problems: [String]
+    private var hasClosed = false
+
+    init(directory: LogDirectory, cluster: ClusterState, seed: UInt64) {
+        self.directory = directory
+        self.cluster = cluster
+        random = SplitMix64(seed: seed)
+        problems = directory.problems
+    }
+
+    var path: String { directory.path }
+    var isOffline: Bool { directory.offlineReason != nil }
+    var offlineReason: String? { directory.offlineReason }
+
+    /// As of the last use, for logs that are about to be opened.
+    func highWatermarks() -> [TopicPartition: Int64] { directory.checkpointedHighWatermarks }
+
+    func space() -> DiskSpace? { try? directory.space() }
+
+    /// What went wrong since the last call, in words.
+    func takeProblems() -> [String] {
+        defer { problems.removeAll() }
+        return problems
+    }
+
+    private func note(_ body: () throws(LogError) -> Void) {
+        do {
+            try body()
+        } catch {
+            if !hasClosed { problems.append("\(error)") }
+        }
+    }
+
+    private var unique: String {
+        KafkaUUID(high: random.next(), low: random.next()).description.filter { $0 != "-" }
+    }
+
+    // MARK: LogStore
+
+    func openLog(
+        _ partition: TopicPartition, topicId: KafkaUUID
+    ) throws(LogError) -> PartitionLog {
+        var config = LogConfig()
+        do {
+            config = try cluster.logConfig(ofTopic: partition.topic)
+        } catch {
+            problems.append("topic \(partition.topic) gets default properties: \(error)")
+        }
+        return try directory.openLog(
+            partition, topicId: topicId, config: config, nowMs: nowMs, unique: unique)
+    }
+
+    func deleteLog(_ log: PartitionLog) {
+        note { () throws(LogError) in
+            let folder = try directory.delete(log, unique: unique)
+            doomedFolders.append((folder, nowMs + log.config.fileDeleteDelayMs))
+        }
+    }
+
+    // MARK: Housekeeping
+
+    func removeLater(_ files: [DeletedFile], delayMs: Int64) {
+        for file in files { doomedFiles.append((file, nowMs + delayMs)) }
+    }
+
+    func removeDue() {
+        guard !isOffline else { return }
+        let now = nowMs
+        for entry in doomedFolders where entry.dueMs <= now {
+            note { () throws(LogError) in try directory.removeFolder(entry.path) }
+        }
+        doomedFolders.removeAll { $0.dueMs <= now }
+        for entry in doomedFiles where entry.dueMs <= now {
+            note { () throws(LogError) in try directory.removeFile(entry.file) }
+        }
+        doomedFiles.removeAll { $0.dueMs <= now }
+    }
+
+    func writeCheckpoints() {
+        guard !isOffline else { return }
+        note { () throws(LogError) in try directory.writeCheckpoints() }
+    }
+
+    func writeHighWatermarks(_ all: [(partition: TopicPartition, highWatermark: Int64)]) {
+        guard !isOffline else { return }
+        note { () throws(LogError) in try directory.writeHighWatermarks(all) }
+    }
+
+    func close() {
+        guard !isOffline, !hasClosed else { return }
+        note { () throws(LogError) in try directory.close() }
+        hasClosed = true
+    }
+}

@@ -1,0 +1,320 @@
+import KafkaWire
+import NIOCore
+
+/// A directory of logs (`log.dirs`): a folder for each partition, and the checkpoints that say
+/// where recovery begins. One event loop owns it, with all of its logs.
+///
+/// The first error of the disk takes it offline, for good: what the system has made of writes that
+/// failed is not known, and only a restart reads the truth from the disk.
+package final class LogDirectory {
+    package struct Settings: Sendable {
+        /// `producer.id.expiration.ms`
+        package var producerIdExpirationMs: Int64 = 86_400_000
+        /// Producers are written down after so many bytes, so that a crash replays no more.
+        package var snapshotIntervalBytes = 256 << 20
+        /// Newest batches that a log, and all logs, keep in memory for followers and consumers.
+        package var recentBytesPerLog = 4 << 20
+        package var recentBytes = 32 << 20
+
+        package init() {}
+    }
+
+    enum FileName {
+        static let leaderEpochs = "leader-epoch-checkpoint"
+        static let partitionMetadata = "partition.metadata"
+        static let recoveryPoints = "recovery-point-offset-checkpoint"
+        static let highWatermarks = "replication-offset-checkpoint"
+        static let logStarts = "log-start-offset-checkpoint"
+        static let cleanShutdown = ".kafka_cleanshutdown"
+    }
+
+    package let path: String
+    package let disk: any Disk
+    package let settings: Settings
+    let recentMemory: RecentMemory
+    /// What failed, once something has.
+    package private(set) var offlineReason: String?
+    /// The last use ended with `close`: nothing has to be read to be believed.
+    package let wasClosedCleanly: Bool
+    /// What of the checkpoints could not be read, in words.
+    package private(set) var problems: [String] = []
+
+    private var recoveryPoints: [TopicPartition: Int64] = [:]
+    private var logStarts: [TopicPartition: Int64] = [:]
+    private var highWatermarks: [TopicPartition: Int64] = [:]
+    private var logs: [TopicPartition: PartitionLog] = [:]
+    private var appendCount: UInt64 = 0
+
+    /// Whether the checkpoints in the directory are this object's to read and write.
+    private let keepsCheckpoints: Bool
+
+    /// Opens a directory that exists. What an earlier use had deleted goes for good.
+    /// - Parameter keepsCheckpoints: false for a second object over the same directory, which
+    ///   another loop uses for the metadata log: its logs are always recovered.
+    package init(
+        path: String, disk: any Disk, settings: Settings = Settings(),
+        keepsCheckpoints: Bool = true
+    ) throws(LogError) {
+        self.keepsCheckpoints = keepsCheckpoints
+        self.path = path
+        self.disk = disk
+        self.settings = settings
+        recentMemory = RecentMemory(
+            limitPerLog: settings.recentBytesPerLog, limit: settings.recentBytes)
+        guard keepsCheckpoints else {
+            wasClosedCleanly = false
+            return
+        }
+        let entries: [DiskEntry]
+        do {
+            entries = try disk.list(path)
+            wasClosedCleanly = entries.contains { $0.name == FileName.cleanShutdown }
+            if wasClosedCleanly {
+                // From here on the directory is in use, and a crash is a crash.
+                try disk.remove(DiskPath.join(path, FileName.cleanShutdown))
+                try disk.syncDirectory(path)
+            }
+            for entry in entries where entry.isDirectory {
+                if PartitionDirectoryName(entry.name) == .deleted {
+                    try Self.removeTree(DiskPath.join(path, entry.name), disk)
+                }
+            }
+        } catch {
+            throw .storage(error)
+        }
+        recoveryPoints = try readCheckpoint(FileName.recoveryPoints)
+        logStarts = try readCheckpoint(FileName.logStarts)
+        highWatermarks = try readCheckpoint(FileName.highWatermarks)
+    }
+
+    /// A checkpoint that is damaged is worth nothing, and costs nothing but time.
+    private func readCheckpoint(_ name: String) throws(LogError) -> [TopicPartition: Int64] {
+        let path = DiskPath.join(path, name)
+        let bytes: ByteBuffer?
+        do {
+            bytes = try disk.readWhole(path, limit: TextCheckpoint.maxBytes)
+        } catch {
+            throw .storage(error)
+        }
+        guard let bytes else { return [:] }
+        do {
+            return Dictionary(
+                try TextCheckpoint.decodeOffsets(bytes).map { ($0.partition, $0.offset) },
+                uniquingKeysWith: max)
+        } catch {
+            problems.append("\(path) is damaged (\(error.reason)) and is made anew")
+            return [:]
+        }
+    }
+
+    /// The high watermarks that were written last, for partitions that are about to be opened.
+    package var checkpointedHighWatermarks: [TopicPartition: Int64] { highWatermarks }
+
+    func nextAppendCount() -> UInt64 {
+        appendCount += 1
+        return appendCount
+    }
+
+    func goOffline(_ cause: DiskError) {
+        if offlineReason == nil { offlineReason = cause.description }
+    }
+
+    package func space() throws(LogError) -> DiskSpace {
+        do {
+            return try disk.space(path)
+        } catch {
+            throw .storage(error)
+        }
+    }
+
+    // MARK: Logs
+
+    /// Opens the log of a partition, or creates it. A folder of that name that belongs to another
+    /// topic is what a deletion has left behind: it is put away under a name of its own.
+    /// - Parameter unique: tells folders that are put away from each other.
+    package func openLog(
+        _ partition: TopicPartition, topicId: KafkaUUID?, config: LogConfig, nowMs: Int64,
+        unique: String
+    ) throws(LogError) -> PartitionLog {
+        if let offlineReason { throw .offline(offlineReason) }
+        do throws(LogError) {
+            let folder = DiskPath.join(path, partition.description)
+            if let topicId, let known = try topicIdOnDisk(folder), known != topicId {
+                try putAway(partition, unique: unique)
+            }
+            let log = PartitionLog(
+                directory: self, topicPartition: partition, topicId: topicId, config: config,
+                nowMs: nowMs)
+            try log.open(
+                LogCheckpoint(
+                    recoveryPoint: recoveryPoints[partition] ?? 0,
+                    logStartOffset: logStarts[partition] ?? 0, isClean: wasClosedCleanly),
+                nowMs: nowMs)
+            if let topicId { try writeTopicId(topicId, folder) }
+            logs[partition] = log
+            return log
+        } catch {
+            if case .storage(let cause) = error { goOffline(cause) }
+            throw error
+        }
+    }
+
+    private func topicIdOnDisk(_ folder: String) throws(LogError) -> KafkaUUID? {
+        let bytes: ByteBuffer?
+        do {
+            bytes = try disk.readWhole(
+                DiskPath.join(folder, FileName.partitionMetadata), limit: 4096)
+        } catch {
+            throw .storage(error)
+        }
+        guard let bytes else { return nil }
+        let prefix = "topic_id: "
+        let line = String(buffer: bytes).split(whereSeparator: \.isNewline)
+            .first { $0.hasPrefix(prefix) }
+        return line.flatMap { KafkaUUID(String($0.dropFirst(prefix.count))) }
+    }
+
+    private func writeTopicId(_ id: KafkaUUID, _ folder: String) throws(LogError) {
+        guard try topicIdOnDisk(folder) == nil else { return }
+        do {
+            try disk.replace(
+                DiskPath.join(folder, FileName.partitionMetadata),
+                with: ByteBuffer(string: "version: 0\ntopic_id: \(id)\n"))
+        } catch {
+            throw .storage(error)
+        }
+    }
+
+    /// Closes a log and puts its folder away. Its files can be removed later, with `removeFolder`.
+    /// - Returns: where the folder is now.
+    package func delete(_ log: PartitionLog, unique: String) throws(LogError) -> String {
+        log.markClosed()
+        logs[log.topicPartition] = nil
+        return try putAway(log.topicPartition, unique: unique)
+    }
+
+    @discardableResult
+    private func putAway(
+        _ partition: TopicPartition, unique: String
+    ) throws(LogError) -> String {
+        recoveryPoints[partition] = nil
+        logStarts[partition] = nil
+        highWatermarks[partition] = nil
+        let away = DiskPath.join(path, PartitionDirectoryName.deleted(partition, unique: unique))
+        do {
+            try disk.rename(DiskPath.join(path, partition.description), to: away)
+            try disk.syncDirectory(path)
+        } catch {
+            goOffline(error)
+            throw .storage(error)
+        }
+        return away
+    }
+
+    /// Removes a folder that `delete` has put away.
+    package func removeFolder(_ folder: String) throws(LogError) {
+        do {
+            try Self.removeTree(folder, disk)
+        } catch {
+            goOffline(error)
+            throw .storage(error)
+        }
+    }
+
+    package func removeFile(_ file: DeletedFile) throws(LogError) {
+        do {
+            try disk.remove(file.path)
+        } catch {
+            goOffline(error)
+            throw .storage(error)
+        }
+    }
+
+    /// Partitions' folders hold files only.
+    private static func removeTree(_ folder: String, _ disk: any Disk) throws(DiskError) {
+        for entry in try disk.list(folder) where !entry.isDirectory {
+            try disk.remove(DiskPath.join(folder, entry.name))
+        }
+        try disk.removeDirectory(folder)
+    }
+
+    // MARK: Checkpoints
+
+    /// Writes down how far each log is on the disk, and where each begins.
+    package func writeCheckpoints() throws(LogError) {
+        for (partition, log) in logs {
+            recoveryPoints[partition] = log.flushedOffset
+            logStarts[partition] = log.logStartOffset
+        }
+        try write(recoveryPoints, to: FileName.recoveryPoints)
+        try write(logStarts.filter { $0.value > 0 }, to: FileName.logStarts)
+    }
+
+    package func writeHighWatermarks(
+        _ entries: [(partition: TopicPartition, highWatermark: Int64)]
+    ) throws(LogError) {
+        for entry in entries { highWatermarks[entry.partition] = entry.highWatermark }
+        try write(highWatermarks, to: FileName.highWatermarks)
+    }
+
+    /// A log is about to be cut below what the checkpoint promises to be whole.
+    func lowerRecoveryPoint(
+        of partition: TopicPartition, to offset: Int64
+    ) throws(LogError) {
+        guard let known = recoveryPoints[partition], known > offset else { return }
+        recoveryPoints[partition] = offset
+        try write(recoveryPoints, to: FileName.recoveryPoints)
+    }
+
+    private func write(
+        _ offsets: [TopicPartition: Int64], to name: String
+    ) throws(LogError) {
+        guard keepsCheckpoints else { return }
+        if let offlineReason { throw .offline(offlineReason) }
+        let entries = offsets.keys.sorted().map {
+            TextCheckpoint.Entry(partition: $0, offset: offsets[$0] ?? 0)
+        }
+        do {
+            try disk.replace(
+                DiskPath.join(path, name), with: TextCheckpoint.encodeOffsets(entries))
+        } catch {
+            goOffline(error)
+            throw .storage(error)
+        }
+    }
+
+    // MARK: The end
+
+    /// Flushes and closes every log and says so on the disk: the next start reads nothing again.
+    package func close() throws(LogError) {
+        for partition in logs.keys.sorted() {
+            guard let log = logs[partition] else { continue }
+            try log.closeCleanly()
+        }
+        try writeCheckpoints()
+        for log in logs.values { log.markClosed() }
+        logs.removeAll()
+        guard keepsCheckpoints else { return }
+        do {
+            try disk.replace(
+                DiskPath.join(path, FileName.cleanShutdown),
+                with: ByteBuffer(string: "{\"version\":0,\"brokerEpoch\":-1}"))
+        } catch {
+            throw .storage(error)
+        }
+    }
+}
+
+extension PartitionLog {
+    /// Everything that a start after a clean shutdown believes is on the disk.
+    func closeCleanly() throws(LogError) {
+        // A flush that is under way elsewhere is overtaken by this one.
+        flushInFlight = nil
+        try guarded { () throws(LogError) in
+            try takeSnapshot()
+            try active.writeIndexes()
+            active.isUnsynced = true
+        }
+        try flush()
+    }
+}

@@ -1,0 +1,154 @@
+import NIOCore
+
+/// What has to be made durable, to be carried out on any thread.
+///
+/// Group commit: the log goes on taking appends while a ticket is carried out; the next ticket
+/// takes all of them at once.
+package struct FlushTicket: Sendable {
+    package typealias ID = UInt64
+
+    enum Step: Sendable {
+        case sync(any DiskFile)
+        case syncDirectory(String)
+        /// Sync a file, and put it in place of another.
+        case replace(any DiskFile, path: String)
+    }
+
+    let id: ID
+    let disk: any Disk
+    let steps: [Step]
+    /// The log is durable up to here once the ticket is carried out.
+    package let endOffset: Int64
+
+    package func perform() throws(DiskError) {
+        for step in steps {
+            switch step {
+            case .sync(let file):
+                try file.sync()
+            case .syncDirectory(let path):
+                try disk.syncDirectory(path)
+            case .replace(let file, let path):
+                try file.sync()
+                try disk.rename(file.path, to: path)
+                try disk.syncDirectory(DiskPath.parent(of: path))
+            }
+        }
+    }
+}
+
+extension PartitionLog {
+    package var unflushedRecords: Int64 { logEndOffset - flushedOffset }
+
+    /// Whether `flush.messages` or `flush.ms` ask for a flush.
+    package func isFlushDue(nowMs: Int64) -> Bool {
+        let records = unflushedRecords
+        guard records > 0, flushInFlight == nil else { return false }
+        return records >= config.flushMessages
+            || nowMs.subtractingReportingOverflow(lastFlushMs).partialValue >= config.flushMs
+    }
+
+    /// When `flush.ms` will ask for a flush, if nothing is appended.
+    package var nextFlushMs: Int64? {
+        guard unflushedRecords > 0, config.flushMs < Int64.max else { return nil }
+        let (due, overflow) = lastFlushMs.addingReportingOverflow(config.flushMs)
+        return overflow ? nil : due
+    }
+
+    /// Closed segments that no flush has covered: better flushed before the next is full.
+    package var hasUnflushedClosedSegment: Bool {
+        segments.dropLast().last.map(\.isUnsynced) ?? false
+    }
+
+    /// Collects what is not durable. Nil when there is nothing, or a flush is under way.
+    package func beginFlush() throws(LogError) -> FlushTicket? {
+        try guarded { () throws(LogError) -> FlushTicket? in
+            guard flushInFlight == nil else { return nil }
+            var steps: [FlushTicket.Step] = []
+            for segment in segments where segment.isUnsynced {
+                steps.append(.sync(try segment.file()))
+                // The active segment's indexes are rebuilt after a crash; closed ones are not.
+                if segment !== active {
+                    try segment.writeIndexes()
+                    for kind in [LogFileName.Kind.index, .timeindex, .txnindex] {
+                        let path = segment.path(kind)
+                        if let file = try openIfThere(path) { steps.append(.sync(file)) }
+                    }
+                }
+                segment.isUnsynced = false
+            }
+            if directoryIsUnsynced { steps.append(.syncDirectory(path)) }
+            if epochs.isDirty { steps.append(try epochStep()) }
+            directoryIsUnsynced = false
+            epochs.isDirty = false
+            guard !steps.isEmpty || flushedOffset < logEndOffset else { return nil }
+            flushCount += 1
+            flushInFlight = flushCount
+            flushBound = Int64.max
+            return FlushTicket(
+                id: flushCount, disk: disk, steps: steps, endOffset: logEndOffset)
+        }
+    }
+
+    private func openIfThere(_ path: String) throws(LogError) -> (any DiskFile)? {
+        do {
+            return try disk.open(path, create: false)
+        } catch {
+            if error.isNotFound { return nil }
+            throw .storage(error)
+        }
+    }
+
+    private func epochStep() throws(LogError) -> FlushTicket.Step {
+        let path = DiskPath.join(path, LogDirectory.FileName.leaderEpochs)
+        let bytes = TextCheckpoint.encodeEpochs(epochs.entries)
+        return try onDisk { () throws(DiskError) -> FlushTicket.Step in
+            let file = try disk.open(path + ".tmp", create: true)
+            try file.truncate(to: 0)
+            try file.write(at: 0, bytes)
+            return .replace(file, path: path)
+        }
+    }
+
+    /// The ticket has been carried out.
+    package func completeFlush(_ ticket: FlushTicket, nowMs: Int64) throws(LogError) {
+        guard flushInFlight == ticket.id else { return }
+        flushInFlight = nil
+        lastFlushMs = nowMs
+        flushedOffset = max(flushedOffset, min(ticket.endOffset, flushBound))
+        if bytesSinceSnapshot >= directory.settings.snapshotIntervalBytes {
+            try guarded { () throws(LogError) in try takeSnapshot() }
+        }
+    }
+
+    /// The ticket could not be carried out. What the system then still has of the unsynced
+    /// bytes is unknown, so the directory goes offline rather than try again.
+    package func failFlush(_ ticket: FlushTicket, _ error: DiskError) {
+        flushInFlight = nil
+        directory.goOffline(error)
+    }
+
+    /// Begins, carries out and completes a flush.
+    package func flush(nowMs: Int64? = nil) throws(LogError) {
+        guard flushInFlight == nil else { return try syncAll() }
+        guard let ticket = try beginFlush() else { return }
+        do {
+            try ticket.perform()
+        } catch {
+            failFlush(ticket, error)
+            throw .storage(error)
+        }
+        try completeFlush(ticket, nowMs: nowMs ?? lastFlushMs)
+    }
+
+    /// While a ticket is under way nobody knows how far it is: everything is synced again. The
+    /// recovery point rises when the ticket is complete.
+    private func syncAll() throws(LogError) {
+        try guarded { () throws(LogError) in
+            for segment in segments[segmentIndex(for: flushedOffset)...] {
+                let file = try segment.file()
+                try onDisk { () throws(DiskError) in try file.sync() }
+            }
+            try onDisk { () throws(DiskError) in try disk.syncDirectory(path) }
+        }
+    }
+}
