@@ -176,14 +176,15 @@ void clinux_batch_provide(clinux_batch *batch, int i, void *buffer, size_t capac
     batch->slots[i].iov.iov_len = capacity;
 }
 
-int clinux_batch_receive(int fd, clinux_batch *batch, int count) {
+int clinux_batch_receive(int fd, clinux_batch *batch, int count, int wait) {
     for (int i = 0; i < count; i++) {
         struct msghdr *h = &batch->messages[i].msg_hdr;
         h->msg_namelen = sizeof batch->slots[i].name;
         h->msg_control = batch->slots[i].control;
         h->msg_controllen = control_size;
     }
-    int n = recvmmsg(fd, batch->messages, (unsigned)count, MSG_WAITFORONE, NULL);
+    int flags = wait ? MSG_WAITFORONE : MSG_DONTWAIT;
+    int n = recvmmsg(fd, batch->messages, (unsigned)count, flags, NULL);
     return n < 0 ? -errno : n;
 }
 

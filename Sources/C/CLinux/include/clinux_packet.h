@@ -44,8 +44,8 @@ int clinux_batch_send_apart(int fd, clinux_batch *batch, int i, int *error, long
 int clinux_batch_messages(const clinux_batch *batch, int i, long *bytes);
 
 void clinux_batch_provide(clinux_batch *batch, int i, void *buffer, size_t capacity);
-// recvmmsg that waits for the first message only: how many arrived, or -errno.
-int clinux_batch_receive(int fd, clinux_batch *batch, int count);
+// recvmmsg that waits for the first message only, or for none: how many arrived, or -errno.
+int clinux_batch_receive(int fd, clinux_batch *batch, int count, int wait);
 void clinux_batch_get(const clinux_batch *batch, int i, struct clinux_received *out);
 
 // A bound UDP socket, or -errno. `family` 6 is dual stack unless `only_v6`.

@@ -51,6 +51,7 @@ final class ControlThread {
             reclaimer.sweep()
             closeFormerSockets()
             if contents.isStopping { return }
+            if shared.duty.askIfLight(MonotonicClock.now()) { interrupt() }
             if !contents.isEmpty { lastNews = MonotonicClock.now() }
             wait()
         }
@@ -141,8 +142,9 @@ final class ControlThread {
     private func wait() {
         let t = MonotonicClock.now()
         var deadline = device.nextDeadline(now: t)
-        if !reclaimer.isEmpty || !formerSockets.isEmpty {
-            let soon = t + .milliseconds(formerSockets.isEmpty ? 20 : 1)
+        let isInterrupting = !formerSockets.isEmpty || shared.duty.isChanging
+        if !reclaimer.isEmpty || isInterrupting {
+            let soon = t + .milliseconds(isInterrupting ? 1 : 20)
             deadline = deadline.map { min($0, soon) } ?? soon
         }
         // Once after the last news even if nothing else is due.

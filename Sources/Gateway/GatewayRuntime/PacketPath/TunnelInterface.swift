@@ -38,15 +38,18 @@ package final class TunnelInterface: Sendable {
         let forwarding = UnsafeTransfer(device.value.forwarding)
         let (outboundDrops, inboundDrops) = (outboundDrops, inboundDrops)
         let firstSocket = Handover(socket)
+        let work = UnsafeMutablePointer<InboundWork>.allocate(capacity: 1)
+        work.initialize(
+            to: InboundWork(shared, forwarding: forwarding.value, counters: inboundDrops))
+        let inboundWork = UnsafeTransfer(work)
         let outbound = try PosixThread(name: "\(tun.name)-out") {
             var thread = OutboundThread(
-                shared, forwarding: forwarding.value, counters: outboundDrops)
+                shared, forwarding: forwarding.value, counters: outboundDrops,
+                inbound: inboundWork.value)
             thread.run()
         }
         let inbound = try PosixThread(name: "\(tun.name)-in") {
-            var thread = InboundThread(
-                shared, forwarding: forwarding.value, counters: inboundDrops)
-            thread.run()
+            InboundThread(shared, inbound: inboundWork.value).run()
         }
         let control = try PosixThread(name: "\(tun.name)-ctl") {
             let thread = ControlThread(
@@ -60,6 +63,8 @@ package final class TunnelInterface: Sendable {
             thread.close()
             outbound.join()
             inbound.join()
+            inboundWork.value.deinitialize(count: 1)
+            inboundWork.value.deallocate()
             if shared.deviceGone.load(ordering: .relaxed) { onEnd() }
         }
         threads = [control]

@@ -1,0 +1,134 @@
+import CLinux
+import Glibc
+import LinuxNet
+import Packets
+import Synchronization
+import Timing
+import Tunnel
+
+/// TUN to underlay, run to completion. For one thread.
+struct OutboundWork: ~Copyable {
+    /// Reads before what was sealed is sent: enough to fill batches, few enough that the first
+    /// packet does not wait long for the last.
+    private static let readsPerRound = 64
+    /// A packet of 64 KiB and its virtio header.
+    private static let readBytes = 65_536 + 64
+
+    private let shared: TunnelShared
+    private let tun: Int32
+    private var outbound: Outbound
+    private var sender: UDPSendBatch
+    private let buffer: UnsafeMutableRawPointer
+    private var lastRound = Instant(nanoseconds: 0)
+
+    init(
+        _ shared: TunnelShared, forwarding: UnsafeMutablePointer<Forwarding>,
+        counters: DropCounters
+    ) {
+        self.shared = shared
+        tun = shared.tun.fd
+        outbound = Outbound(forwarding: forwarding, counters: counters)
+        sender = UDPSendBatch(capacity: outbound.batch.groupCapacity)
+        buffer = .allocate(byteCount: Self.readBytes, alignment: 4096)
+        _ = fcntl(tun, F_SETFL, fcntl(tun, F_GETFL) & ~O_NONBLOCK)
+    }
+
+    deinit { buffer.deallocate() }
+
+    /// Waits for a packet and sends what has come by then. False when the device is gone.
+    mutating func wait() -> Bool {
+        let count = read(tun, buffer, Self.readBytes)
+        if count > 0 {
+            round(first: count, drain: true)
+            return true
+        }
+        return count < 0 && errno == EINTR
+    }
+
+    /// Sends what is there. False when the device is gone.
+    mutating func take() -> Bool {
+        let count = clinux_read_now(tun, buffer, Self.readBytes)
+        if count > 0 {
+            round(first: count, drain: false)
+            return true
+        }
+        return count == -Int(EAGAIN) || count == -Int(EINTR)
+    }
+
+    /// A lone packet leaves before anyone asks whether there is another, unless `drain`.
+    private mutating func round(first: Int, drain: Bool) {
+        shared.quiescence.enter(.outbound)
+        let now = MonotonicClock.now()
+        ProgramPages.shared.notePackets(now)
+        let isLone = !drain && now - lastRound > InboundDuty.loneAfter
+        lastRound = now
+        round(first: first, limit: isLone ? 1 : Self.readsPerRound, now: now)
+        shared.quiescence.leave(.outbound)
+    }
+
+    private mutating func round(first: Int, limit: Int, now: Instant) {
+        var count = first
+        var reads = 0
+        var bytes = 0
+        while count > 0 {
+            reads += 1
+            bytes += count
+            outbound.begin(UnsafeMutableRawBufferPointer(start: buffer, count: count))
+            advance(now)
+            if reads == limit { break }
+            // A large packet is a batch by itself: what follows is better read while this one
+            // is on its way.
+            if outbound.batch.used > 60_000 { send() }
+            count = clinux_read_now(tun, buffer, Self.readBytes)
+        }
+        send()
+        if outbound.hasNews { handOver() }
+        shared.duty.noteRound(units: reads, bytes: bytes, now)
+    }
+
+    private mutating func advance(_ now: Instant) {
+        while true {
+            switch outbound.advance(now: now) {
+            case .done: return
+            case .batchFull: send()
+            case .stagingFull: handOver()
+            }
+        }
+    }
+
+    private mutating func send() {
+        guard !outbound.batch.isEmpty else { return }
+        let family = shared.socketFamily.load(ordering: .relaxed)
+        for i in 0..<outbound.batch.groupCount {
+            let group = outbound.batch.groups[i]
+            sender.put(
+                outbound.batch.slab + group.offset, count: group.count,
+                segmentSize: group.segmentSize, to: group.endpoint, tos: group.tos,
+                socketFamily: family)
+        }
+        let (refused, _) = sender.send(shared.socketDescriptor.load(ordering: .relaxed))
+        if refused > 0 { outbound.drops.add(.sendFailed, refused) }
+        for i in 0..<outbound.batch.groupCount {
+            let group = outbound.batch.groups[i]
+            let lost = sender.refused[i]
+            group.peer.pointee.countSent(
+                bytes: group.count - lost.bytes, packets: Int(group.segments) - lost.messages)
+        }
+        outbound.batch.reset()
+    }
+
+    private mutating func handOver() {
+        for i in 0..<outbound.stagedCount {
+            let staged = outbound.staged[i]
+            let packet = UnsafeRawBufferPointer(
+                start: outbound.staging + staged.offset, count: staged.count)
+            if !shared.mailbox.post(packet: packet, peer: staged.peer) {
+                outbound.drops.add(.controlBusy)
+            }
+        }
+        for i in 0..<outbound.rekeyCount {
+            _ = shared.mailbox.post(.rekey(peer: outbound.rekeys[i]))
+        }
+        outbound.resetNews()
+    }
+}
