@@ -149,6 +149,74 @@ import Testing
             """)
     }
 
+    @Test func ofTwoRivalsOneGoesFirst() {
+        RaftScript.expect(
+            """
+            # The one with the lower id, if their logs are as long.
+            > node 2 voters 1,2,3 log 1 epoch 1
+              to 3: fetch epoch 1 at 1@1 hw 0 ms 0
+              leader - epoch 1
+            > wait ms 800
+              to 1: vote epoch 1 last 1@1 pre
+              to 3: vote epoch 1 last 1@1 pre
+              is prospective
+            > vote from 1 epoch 1 last 1@1 pre
+              reply 1: vote granted leader - epoch 1
+            > answer 1 vote epoch 1 granted
+            > vote from 1 epoch 2 last 1@1
+              persist epoch 2 leader - voted 1@0-1
+              reply 2: vote granted leader - epoch 2
+              to 1: fetch epoch 2 at 1@1 hw 0 ms 0 max 524288
+              leader - epoch 2
+              is unattached-voted
+            # Only once, and not for ever.
+            > node 2 voters 1,2,3 log 1 epoch 1
+              to 3: fetch epoch 1 at 1@1 hw 0 ms 0
+              leader - epoch 1
+            > wait ms 800
+              to 1: vote epoch 1 last 1@1 pre
+              to 3: vote epoch 1 last 1@1 pre
+              is prospective
+            > vote from 1 epoch 1 last 1@1 pre
+              reply 3: vote granted leader - epoch 1
+            > answer 1 vote epoch 1 granted
+            > wait
+              after 300 ms
+              persist epoch 2 leader - voted 2@0-2
+              to 1: vote epoch 2 last 1@1
+              to 3: vote epoch 2 last 1@1
+              leader - epoch 2
+              is candidate
+            # Not to a higher id,
+            > node 1 voters 1,2,3 log 1 epoch 1
+              to 3: fetch epoch 1 at 1@1 hw 0 ms 0
+              leader - epoch 1
+            > wait ms 800
+              to 2: vote epoch 1 last 1@1 pre
+              to 3: vote epoch 1 last 1@1 pre
+              is prospective
+            > vote from 2 epoch 1 last 1@1 pre
+              reply 4: vote granted leader - epoch 1
+            > answer 2 vote epoch 1 granted
+              persist epoch 2 leader - voted 1@0-1
+              to 2: vote epoch 2 last 1@1
+              to 3: vote epoch 2 last 1@1
+              leader - epoch 2
+              is candidate
+            # but to a longer log.
+            > node 1 voters 1,2,3 log 1 epoch 1
+              to 3: fetch epoch 1 at 1@1 hw 0 ms 0
+              leader - epoch 1
+            > wait ms 800
+              to 2: vote epoch 1 last 1@1 pre
+              to 3: vote epoch 1 last 1@1 pre
+              is prospective
+            > vote from 2 epoch 1 last 2@1 pre
+              reply 5: vote granted leader - epoch 1
+            > answer 3 vote epoch 1 granted
+            """)
+    }
+
     @Test func aCandidateYields() {
         RaftScript.expect(
             """

@@ -227,6 +227,26 @@ import Testing
             """)
     }
 
+    @Test func recordsOfAnotherEpochAreNotTaken() {
+        RaftScript.expect(
+            """
+            # Asked in epoch 1, answered in epoch 2: the question does not hold any more.
+            > node 1 voters 1,2,3 epoch 1 leader 2
+              to 2: fetch epoch 1 at 0@0 hw 0 ms 200
+              leader 2 epoch 1
+            > answer 2 fetch epoch 2 leader 2 hw 1 records 0@1
+              persist epoch 2 leader 2 voted -
+              to 2: fetch epoch 2 at 0@0 hw 0 ms 200
+              leader 2 epoch 2
+            > log
+              log 0..0 flushed 0 epochs [] hw 0
+            # Nor is an answer out of the past of any use.
+            > answer 2 fetch epoch 1 leader 2 hw 1 records 0@1
+            > log
+              log 0..0 flushed 0 epochs [] hw 0
+            """)
+    }
+
     @Test func aLostAnswerIsAskedForAgain() {
         RaftScript.expect(
             """
