@@ -118,6 +118,8 @@ def write_aiokafka(cluster, topic, written, codec="none", **conf):
             sent = [await producer.send(topic, row.value, row.key, row.partition, row.timestamp,
                                         list(row.headers)) for row in written]
             done = [await one for one in sent]
+            if conf.get("acks") == 0:
+                return None  # it is told nothing
             return [(one.partition, one.offset) for one in done]
         finally:
             await producer.stop()
