@@ -78,7 +78,7 @@ package protocol RaftLog: AnyObject {
     /// Forgets everything from `offset` on, durably: what comes back after a power cut must not be
     /// mixed with what is appended next.
     func truncate(to offset: Int64) throws(RaftLogError)
-    /// Whole batches from the one that holds `offset` on; at least one batch, then up to `maxBytes`.
+    /// Whole batches from the one that holds `offset` on: at least one, then up to `maxBytes`.
     func read(from offset: Int64, maxBytes: Int) throws(RaftLogError) -> ByteBuffer
     func flush() throws(RaftLogError)
 

@@ -29,7 +29,7 @@ extension RaftNode {
         return isVoter && voters.contains(remote) ? .none : .inconsistentVoterSet
     }
 
-    /// A peer that has another replica in mind: this disk is new, or the address is somebody else's.
+    /// Else the peer has another replica in mind: a disk is new, or an address has moved.
     private func isMeant(_ key: ReplicaKey?) -> Bool {
         key.map { $0.matches(configuration.key) } ?? true
     }

@@ -1,8 +1,8 @@
 import Timing
 
 extension RaftNode {
-    /// After a restart a node is what its state says, but never leader or candidate: what it said in
-    /// its last epoch it may not remember, so it does not speak for that epoch again.
+    /// After a restart a node is what its state says, but never leader or candidate: what it said
+    /// in its last epoch it may not remember, so it does not speak for that epoch again.
     func resume() {
         guard isVoter else {
             if let leader = election.leaderID, followable(leader) { return startFollowing() }

@@ -37,9 +37,8 @@ import Timing
         for seed in first...max(first, last) {
             let outcome = run(seed)
             if let failure = outcome.failure {
-                Issue.record(
-                    "seed \(seed): \(failure); replay: RAFT_SEED=\(seed) swift test --filter SimulationTests"
-                )
+                let replay = "RAFT_SEED=\(seed) swift test --filter SimulationTests"
+                Issue.record("seed \(seed): \(failure); replay: \(replay)")
             }
             total.events += outcome.events
             total.elections += outcome.elections

@@ -1,7 +1,7 @@
 import Timing
 
-/// SplitMix64 (Steele, Lea, Flood 2014). All chance in a simulation comes from one of these, so that
-/// a seed is a whole world.
+/// SplitMix64 (Steele, Lea, Flood 2014). All chance in a simulation comes from one of these, so
+/// that a seed is a whole world.
 package struct SeededRandom: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
