@@ -330,8 +330,9 @@ import Timing
         #expect(diverging(2, 1)?.epoch == -1)
         // It has more of epoch 1 than we.
         #expect(diverging(4, 1) == .init(epoch: 1, endOffset: 3))
-        // It has an epoch that we never saw.
+        // It has an epoch that we never saw, whether or not it has records that we have not.
         #expect(diverging(4, 3) == .init(epoch: 1, endOffset: 3))
+        #expect(diverging(2, 3) == .init(epoch: 1, endOffset: 3))
         // It has more of our own epoch.
         #expect(diverging(9, 4) == .init(epoch: 4, endOffset: 4))
         // Before everything that we know: where our first epoch begins.

@@ -128,6 +128,16 @@ import Timing
         #expect(without.request.forgottenTopicsData.map(\.partitions) == [[1]])
     }
 
+    @Test func aPartitionThatComesBackIsNotForgotten() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        _ = try #require(sent(answer(node, first.correlation, [part()])))
+        // The same leader under a new epoch: the partition leaves and joins at once.
+        let next = try #require(sent(node.follow(2, epoch: 6, partitionEpoch: 2)))
+        #expect(asked(next) == [[0, 0, -1]])
+        #expect(next.request.forgottenTopicsData.isEmpty)
+    }
+
     @Test func aFetcherWithoutPartitionsEnds() throws {
         let node = try TestNode()
         let first = try #require(sent(node.follow(2)))
@@ -250,151 +260,5 @@ import Timing
         let next = try #require(sent(answer(node, first.correlation, [part()], session: 0)))
         #expect(next.request.sessionEpoch == 0)
         #expect(asked(next) == [[0, 0, -1]])
-    }
-
-    // MARK: Out of range
-
-    @Test func theLeadersLogBeginsLater() throws {
-        let node = try TestNode()
-        let first = try #require(sent(node.follow(2)))
-        var refusal = part(error: .offsetOutOfRange)
-        refusal.logStartOffset = 40
-        let next = try #require(sent(answer(node, first.correlation, [refusal])))
-        #expect(asked(next) == [[0, 40, -1]])
-        #expect(try node.replica().log?.logStartOffset == 40)
-        #expect(try node.replica().highWatermark == 40)
-    }
-
-    private func listed(_ effects: [ReplicationEffect]) -> (UInt64, ListOffsetsRequest)? {
-        for case .listOffsets(leader: 2, let correlation, let request) in effects {
-            return (correlation, request)
-        }
-        return nil
-    }
-
-    private func offsets(
-        _ node: TestNode, _ correlation: UInt64, _ offset: Int64, error: ErrorCode = .none
-    ) -> [ReplicationEffect] {
-        let response = ListOffsetsResponse(topics: [
-            .init(
-                name: "t",
-                partitions: [.init(partitionIndex: 0, errorCode: error, offset: offset)])
-        ])
-        return node.step { $0.listedOffsets(from: 2, correlation: correlation, response) }
-    }
-
-    /// A leader that does not say where its log begins, as Apache Kafka's do not, is asked.
-    @Test func askingForTheLeadersEnds() throws {
-        let node = try TestNode()
-        let first = try #require(sent(node.follow(2)))
-        let next = try #require(
-            sent(answer(node, first.correlation, [part(at: 0, ["a", "b"])])))
-        let more = try #require(sent(answer(node, next.correlation, [part(at: 2, ["c"])])))
-        let effects = answer(node, more.correlation, [part(error: .offsetOutOfRange)])
-        let (correlation, end) = try #require(listed(effects))
-        #expect(end.replicaId == 1)
-        #expect(end.topics[0].partitions[0].timestamp == -1)
-        #expect(end.topics[0].partitions[0].currentLeaderEpoch == 5)
-        // The leader's log is shorter.
-        node.step()
-        _ = offsets(node, correlation, 2)
-        #expect(try node.replica().log?.logEndOffset == 2)
-    }
-
-    @Test func theLeadersStartIsAskedForSecond() throws {
-        let node = try TestNode()
-        let first = try #require(sent(node.follow(2)))
-        let (correlation, _) = try #require(
-            listed(answer(node, first.correlation, [part(error: .offsetOutOfRange)])))
-        let (next, start) = try #require(listed(offsets(node, correlation, 90)))
-        #expect(start.topics[0].partitions[0].timestamp == -2)
-        _ = offsets(node, next, 30)
-        #expect(try node.replica().log?.logStartOffset == 30)
-        #expect(try node.replica().log?.logEndOffset == 30)
-    }
-
-    @Test func anErrorInsteadOfAnEnd() throws {
-        let node = try TestNode()
-        let first = try #require(sent(node.follow(2)))
-        let (correlation, _) = try #require(
-            listed(answer(node, first.correlation, [part(error: .offsetOutOfRange)])))
-        _ = offsets(node, correlation, -1, error: .notLeaderOrFollower)
-        #expect(try #require(node.manager.nextDeadline) <= node.now + .milliseconds(20))
-    }
-
-    // MARK: Log start
-
-    @Test func theLogStartFollowsTheLeaders() throws {
-        let node = try TestNode()
-        let first = try #require(sent(node.follow(2)))
-        let next = try #require(
-            sent(
-                answer(
-                    node, first.correlation,
-                    [part(at: 0, ["a", "b", "c"], highWatermark: 3, logStart: 0)])))
-        let told = try #require(
-            sent(answer(node, next.correlation, [part(highWatermark: 3, logStart: 2)])))
-        #expect(try node.replica().log?.logStartOffset == 2)
-        // And is told to the leader, which waits for it (DeleteRecords).
-        #expect(told.request.topics[0].partitions[0].logStartOffset == 2)
-    }
-
-    /// DeleteRecords has cut the leader's log inside a batch; a new follower begins there.
-    @Test func aLogThatBeginsInsideABatch() throws {
-        let node = try TestNode()
-        let first = try #require(sent(node.follow(2)))
-        var refusal = part(error: .offsetOutOfRange)
-        refusal.logStartOffset = 2
-        let next = try #require(sent(answer(node, first.correlation, [refusal])))
-        #expect(asked(next) == [[0, 2, -1]])
-        _ = answer(
-            node, next.correlation,
-            [part(at: 0, ["a", "b", "c"], highWatermark: 3, logStart: 2)])
-        #expect(try node.replica().log?.logEndOffset == 3)
-        #expect(try node.replica().log?.logStartOffset == 2)
-        #expect(try node.replica().highWatermark == 3)
-    }
-
-    // MARK: What a leader must not send
-
-    @Test func corruptRecordsAreNotTaken() throws {
-        let node = try TestNode()
-        let first = try #require(sent(node.follow(2)))
-        var records = batch(["hello"])
-        records.setInteger(UInt8(0x55), at: records.writerIndex - 2)
-        let data = FetchResponse.PartitionData(
-            partitionIndex: 0, highWatermark: 1, logStartOffset: 0, records: .bytes(records))
-        let effects = answer(node, first.correlation, [data])
-        #expect(try node.replica().log?.logEndOffset == 0)
-        #expect(try node.replica().highWatermark == 0)
-        var warned = false
-        for case .warning(_, .refusedRecords) in effects { warned = true }
-        #expect(warned)
-    }
-
-    @Test func nonsenseInAnswers() throws {
-        let numbers: [Int64] = [Int64.min, -1, 0, 3, Int64.max]
-        for a in numbers {
-            for b in numbers {
-                let node = try TestNode()
-                let first = try #require(sent(node.follow(2)))
-                let next = try #require(
-                    sent(answer(node, first.correlation, [part(at: 0, ["a", "b"])])))
-                var data = part(highWatermark: a, logStart: b)
-                var last = try #require(
-                    sent(answer(node, next.correlation, [data]))
-                        ?? sent(node.step(after: .seconds(1))))
-                data.divergingEpoch = .init(epoch: Int32(clamping: a), endOffset: b)
-                last = try #require(
-                    sent(answer(node, last.correlation, [data]))
-                        ?? sent(node.step(after: .seconds(1))))
-                data.errorCode = .offsetOutOfRange
-                _ = answer(node, last.correlation, [data])
-                let log = try #require(try node.replica().log)
-                let highWatermark = try node.replica().highWatermark
-                #expect(log.logStartOffset <= log.logEndOffset)
-                #expect((log.logStartOffset...log.logEndOffset).contains(highWatermark))
-            }
-        }
     }
 }

@@ -26,11 +26,22 @@ extension PartitionReplica {
         var isr = metadata.isr
         for follower in followers where !follower.isInISR {
             guard follower.logEndOffset >= highWatermark, follower.logEndOffset >= epochStart,
+                isHeardFrom(follower),
                 context.brokers.mayJoinISR(follower.brokerId, fetchedEpoch: follower.brokerEpoch)
             else { continue }
             isr.append(follower.brokerId)
         }
         if isr.count > metadata.isr.count { propose(isr, isExpansion: true) }
+    }
+
+    /// Whether a follower goes on fetching. One that is considered for another reason than that it
+    /// has just fetched may have died since, or may not have fetched in this epoch.
+    private func isHeardFrom(_ follower: RemoteReplica) -> Bool {
+        guard var last = follower.lastFetch else { return false }
+        for watcher in watchers where watcher.session.replicaId == follower.brokerId {
+            last = max(last, watcher.session.lastRequest)
+        }
+        return context.now - last <= context.config.replicaLagTimeMax
     }
 
     private func propose(_ isr: [Int32], isExpansion: Bool) {

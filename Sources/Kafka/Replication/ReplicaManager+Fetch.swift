@@ -270,10 +270,9 @@ extension ReplicaManager {
         var response = FetchResponse(sessionId: session.id)
         for result in fetchResults {
             let index = Int(result.slot)
+            // After an error (-1) everything is told again.
             session.sent(
-                result.slot,
-                // After an error everything is told again.
-                highWatermark: result.data.errorCode == .none ? result.data.highWatermark : -1,
+                result.slot, highWatermark: result.data.highWatermark,
                 logStart: result.data.logStartOffset)
             noteThrottled(session, index, result.data)
             let slot = session.slots[index]

@@ -149,7 +149,7 @@ extension Simulation {
         incarnations[id, default: 0] += 1
         breakConnections(to: id)
         if let disk = disks[id] {
-            disks[id] = crashed(disk, losesUnsynced: flushes, seed: random.next())
+            disks[id] = disk.afterCrash(losesUnsynced: flushes)
         }
         if let epoch = controller.brokers[id]?.epoch {
             schedule(.detect(id, epoch: epoch), after: 400 + random.below(1_000))

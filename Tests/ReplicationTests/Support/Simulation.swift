@@ -202,7 +202,7 @@ final class Simulation {
         random = TestRandom(seed: seed)
         topics.topics = [("t", topicA, 1)]
         for id in Int32(1)...3 {
-            disks[id] = SimulatedDisk()
+            disks[id] = SimulatedDisk(seed: seed &* 8 &+ UInt64(id))
             try boot(id)
             controller.unfence(id)
         }
