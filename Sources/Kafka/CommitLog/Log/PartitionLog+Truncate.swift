@@ -6,7 +6,12 @@ extension PartitionLog {
     /// send all of it again. (In Kafka the log's end is the offset all the same; where replicas
     /// part is always between batches.)
     package func truncate(to offset: Int64) throws(LogError) {
-        guard offset < logEndOffset else { return }
+        guard offset < logEndOffset else {
+            // An epoch that began here and wrote nothing: a leader that never saw it would have
+            // a follower ask for it for ever.
+            if offset == logEndOffset { epochs.truncateEnd(to: offset) }
+            return
+        }
         try guarded { () throws(LogError) in
             guard offset > segments[0].baseOffset else {
                 return try startOver(at: max(0, offset))
