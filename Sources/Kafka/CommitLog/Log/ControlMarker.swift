@@ -35,7 +35,7 @@ enum ControlMarker: Equatable {
     /// Reads the one record of a control batch. Its key is a version and a type (0 abort,
     /// 1 commit), its value a version and the coordinator's epoch.
     init(_ batch: ByteBuffer, header: RecordBatchHeader) throws(LogError) {
-        guard let record = try LogRecords.decode(batch).first else {
+        guard let record = try LogRecords.first(batch) else {
             self = .empty
             return
         }

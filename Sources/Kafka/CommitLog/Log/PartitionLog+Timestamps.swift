@@ -47,9 +47,10 @@ extension PartitionLog {
                 continue
             }
             let batch = try cursor.bytes(of: found)
-            let records = try LogRecords.decode(batch)
-            for record in records
-            where record.timestamp >= timestamp && record.offset >= logStartOffset {
+            let record = try LogRecords.first(batch) {
+                $0.timestamp >= timestamp && $0.offset >= logStartOffset
+            }
+            if let record {
                 return OffsetAndTime(
                     offset: record.offset, timestamp: record.timestamp,
                     leaderEpoch: Self.epoch(of: header))
@@ -75,10 +76,8 @@ extension PartitionLog {
             while let found = try cursor.next() {
                 guard found.header.maxTimestamp == entry.timestamp else { continue }
                 let batch = try cursor.bytes(of: found)
-                let records = try LogRecords.decode(batch)
-                guard let record = records.first(where: { $0.timestamp == entry.timestamp }) else {
-                    return nil
-                }
+                let record = try LogRecords.first(batch) { $0.timestamp == entry.timestamp }
+                guard let record else { return nil }
                 return OffsetAndTime(
                     offset: record.offset, timestamp: record.timestamp,
                     leaderEpoch: Self.epoch(of: found.header))

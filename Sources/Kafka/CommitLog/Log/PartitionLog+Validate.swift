@@ -104,10 +104,8 @@ extension PartitionLog {
         _ buffer: ByteBuffer, at index: Int, _ header: RecordBatchHeader
     ) throws(LogError) {
         guard let batch = buffer.getSlice(at: index, length: header.sizeInBytes) else { return }
-        for record in try LogRecords.decode(batch) {
-            guard record.key != nil else {
-                throw .invalidRecord("a compacted topic takes no records without a key")
-            }
+        if try LogRecords.first(batch, where: { $0.key == nil }) != nil {
+            throw .invalidRecord("a compacted topic takes no records without a key")
         }
     }
 
