@@ -206,6 +206,15 @@ let package = Package(
             uses: ["BrokerRuntime", "BrokerCore", "CommitLog", "KafkaWire", nio, nioEmbedded]),
         suite("GroupsTests", uses: ["Groups", "KafkaRecords", "KafkaWire", "Timing", nio]),
 
+        // Whole clusters in simulated time: `make sim`
+        .executableTarget(
+            name: "simulate",
+            dependencies: [
+                "BrokerCore", "BrokerConfig", "Replication", "Raft", "CommitLog", "KafkaRecords",
+                "KafkaWire", "Timing", "SimulatedDisk", "SimulatedWorld", nio,
+            ],
+            path: "Tests/Simulation", swiftSettings: strict),
+
         // A tunnel in the middle of its life, and fuzzing: see Tests/Fuzz/run.sh
         .target(
             name: "EstablishedTunnel",

@@ -96,8 +96,8 @@ package final class PartitionReplica {
         beginFlushIfDue()
     }
 
-    /// Applies what the metadata says. Gives back whether the fetcher has to begin anew: there is
-    /// a new leader epoch, or no fetcher yet.
+    /// Applies what the metadata says. Gives back whether this replica begins a part in a leader
+    /// epoch: as its leader, or as a follower whose fetcher has to begin anew.
     @discardableResult
     func apply(_ new: PartitionMetadata) -> Bool {
         guard role != .offline, log != nil else {
@@ -108,11 +108,7 @@ package final class PartitionReplica {
             if new.partitionEpoch == metadata.partitionEpoch { reassign(new) }
             return false
         }
-        if new.leader == context.brokerId {
-            lead(new)
-            return false
-        }
-        return follow(new)
+        return new.leader == context.brokerId ? lead(new) : follow(new)
     }
 
     /// The change that AlterPartition's answer has told already. Of its ISR all is known; a

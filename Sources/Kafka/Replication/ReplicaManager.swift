@@ -52,6 +52,10 @@ package final class ReplicaManager {
         get { context.brokerEpoch }
         set { context.brokerEpoch = newValue }
     }
+    package var canary: ReplicationCanary? {
+        get { context.canary }
+        set { context.canary = newValue }
+    }
     package var config: ReplicationConfig {
         get { context.config }
         set {

@@ -32,6 +32,8 @@ final class ReplicationContext {
     /// Sessions with a waiting fetch, by slot, and until when they wait.
     var fetchWaits = FetchWaits()
     var deleteWaits = WaitingDeletes()
+    /// Set by a simulation only.
+    var canary: ReplicationCanary?
 
     init(brokerId: Int32, config: ReplicationConfig) {
         self.brokerId = brokerId

@@ -24,7 +24,7 @@ package final class BrokerNode: SteppedNode {
     let config: BrokerConfig
     let identity: NodeIdentity
     let logs: LogKeeper
-    let replicas: ReplicaManager
+    package let replicas: ReplicaManager
     let cluster: ClusterState
     let groups: GroupCoordinator
     var lifecycle = BrokerLifecycle()

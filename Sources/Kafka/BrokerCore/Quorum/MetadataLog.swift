@@ -63,7 +63,13 @@ final class MetadataLog: RaftLog {
     }
 
     func endOffset(forEpoch epoch: Int32) -> OffsetAndEpoch? {
-        log.endOffset(forEpoch: epoch).map { OffsetAndEpoch(offset: $0.endOffset, epoch: $0.epoch) }
+        guard log.logEndOffset > log.logStartOffset, let latest = log.latestEpoch else { return nil }
+        if epoch >= latest { return OffsetAndEpoch(offset: log.logEndOffset, epoch: latest) }
+        // For an epoch before all that are known the log answers with that epoch itself.
+        guard let found = log.endOffset(forEpoch: epoch), found.endOffset > log.logStartOffset,
+            log.epoch(at: found.endOffset - 1) == found.epoch
+        else { return nil }
+        return OffsetAndEpoch(offset: found.endOffset, epoch: found.epoch)
     }
 
     // MARK: Appending

@@ -68,7 +68,7 @@ package final class QuorumNode: SteppedNode {
 
     package init(
         config: BrokerConfig, identity: NodeIdentity, disk: any Disk, metadataLog: PartitionLog,
-        seed: UInt64, now: Instant, nowMs: Int64
+        seed: UInt64, now: Instant, nowMs: Int64, canary: RaftCanary? = nil
     ) throws(NodeStartError) {
         self.config = config
         self.identity = identity
@@ -85,7 +85,7 @@ package final class QuorumNode: SteppedNode {
         }
         raft = RaftNode(
             configuration: Self.configuration(config, identity), log: log, election: election,
-            seed: seed, now: now)
+            seed: seed, now: now, canary: canary)
         handedOn = 0
         if config.isController {
             controller = Controller(config: Self.controllerConfig(config, identity), seed: seed &+ 1)
@@ -120,6 +120,9 @@ package final class QuorumNode: SteppedNode {
     }
 
     package var leaderID: Int32? { raft.leaderID }
+    package var isLeader: Bool { raft.isLeader }
+    package var epoch: Int32 { raft.epoch }
+    package var highWatermark: Int64 { raft.highWatermark }
     package var roleName: String { raft.roleName }
     package var image: MetadataImage { follower.image }
 
