@@ -115,7 +115,7 @@ import Timing
         lab.pass(.milliseconds(1_400))
         lab.step(.resigned)
         lab.elect()
-        lab.pass(.milliseconds(1_499))
+        lab.pass(.milliseconds(799))
         #expect(lab.image.isActive(1))
         lab.pass(.milliseconds(1))
         #expect(!lab.image.isActive(1))

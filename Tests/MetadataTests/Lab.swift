@@ -30,7 +30,7 @@ final class Lab {
     ) {
         var config = ControllerConfig(nodeId: 1, clusterId: Self.clusterId, quorumIds: [1])
         config.sessionTimeout = .milliseconds(1_500)
-        config.firstHeartbeatGrace = config.sessionTimeout
+        config.firstHeartbeatGrace = .milliseconds(800)
         config.topicProperties = Self.topicProperties
         config.brokerProperties = Self.brokerProperties
         config.maximumIdle = nil

@@ -178,7 +178,7 @@ import Timing
     }
 
     @Test func whatIsCounted() {
-        let lab = lab([[1, 2, 3], [2, 3, 1], [4, 5]])
+        let lab = lab([[1, 2, 3], [2, 3, 1], [4, 5, 1]])
         lab.beat(1, wantFence: true)
         lab.beat(4, wantFence: true)
         lab.beat(5, wantFence: true)

@@ -67,9 +67,8 @@ struct BrokerSessions {
 
     // MARK: - Silence
 
-    /// A broken connection counts only while fewer than half of the live brokers have one (or the
-    /// only other of two): else it is rather this controller that was cut off, and the whole session
-    /// has to pass.
+    /// Broken connections count only while no more than half of the live brokers have one: else it
+    /// is rather this controller that was cut off, and the whole session has to pass.
     private var countsLostConnections: Bool {
         var live = 0
         var lost = 0
