@@ -227,6 +227,34 @@ import Timing
         #expect(fetched(woken, second)?.partitionNumbers.contains(1) == true)
     }
 
+    /// A follower may learn of a new leader before the leader does, and may wait there for other
+    /// partitions: it is answered, so that it can name the new one.
+    @Test func aFollowersFetchEndsWhenItsLeaderLeadsMore() throws {
+        let node = try TestNode()
+        node.lead()
+        let token = node.token()
+        let other = node.token()
+        node.step {
+            $0.fetch(
+                fetchRequest(
+                    [want(0, epoch: 5)], replica: 2, brokerEpoch: 20, maxWaitMs: 500, epoch: 0),
+                version: 17, token: token)
+            $0.fetch(fetchRequest([want(0)], maxWaitMs: 500), version: 17, token: other)
+        }
+        let effects = node.lead(partition: 1)
+        #expect(fetched(effects, token)?.errorCode == ErrorCode.none)
+        #expect(fetched(effects, other) == nil)
+        // A new ISR is no reason.
+        let next = node.token()
+        node.step {
+            $0.fetch(
+                fetchRequest(
+                    [want(0, epoch: 5)], replica: 2, brokerEpoch: 20, maxWaitMs: 500, epoch: 0),
+                version: 17, token: next)
+        }
+        #expect(fetched(node.lead(partitionEpoch: 2, isr: [1, 2], partition: 1), next) == nil)
+    }
+
     // MARK: The cache
 
     @Test func aFullCacheGivesNoSession() throws {

@@ -20,14 +20,14 @@ import Timing
     func nothingAcknowledgedIsLost(flushes: Bool) throws {
         var acknowledged = 0
         var changes = 0
-        for seed in UInt64(1)...40 {
+        for seed in UInt64(1)...100 {
             let simulation = try run(seed: seed, flushes: flushes)
             acknowledged += simulation.acknowledged.count
             changes += simulation.leaderChanges
         }
         // A run in which nothing gets through proves nothing.
-        #expect(acknowledged > 40 * 300)
-        #expect(changes > 40)
+        #expect(acknowledged > 100 * 300)
+        #expect(changes > 100)
     }
 
     @Test func theSameSeedIsTheSameRun() throws {
