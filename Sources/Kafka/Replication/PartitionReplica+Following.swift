@@ -142,7 +142,7 @@ extension PartitionReplica {
 
     /// The leader's log begins at `start`. Where ours ends before it, ours begins anew there.
     func reset(toLeaderStart start: Int64) -> FollowOutcome {
-        // No log comes near the largest offsets there are; counting on from them would not end well.
+        // No log comes near the largest offsets there are, from which no one can count on.
         guard role == .follower, let log, (0...Int64.max / 2).contains(start) else {
             return .ignored
         }
