@@ -186,8 +186,8 @@ import Timing
         #expect(!lab.image.isActive(2))
     }
 
-    /// Under a new controller a broker that does not even say hello is fenced before a whole session
-    /// is over: the node with the old leader died, most likely.
+    /// Under a new controller a broker that does not even say hello is fenced before a whole
+    /// session is over: the node with the old leader died, most likely.
     @Test func afterAnElectionTheFirstHeartbeatIsDueSoon() {
         let lab = Lab()
         lab.start(1...3)

@@ -322,7 +322,8 @@ import Timing
                                     name: "metadata.version", minSupportedVersion: 17,
                                     maxSupportedVersion: 25),
                                 .init(
-                                    name: elr, minSupportedVersion: 0, maxSupportedVersion: highest),
+                                    name: elr, minSupportedVersion: 0,
+                                    maxSupportedVersion: highest),
                             ])))
             else { return nil }
             return response.errorCode

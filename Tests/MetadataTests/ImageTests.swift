@@ -141,8 +141,8 @@ import Testing
             error(base + [ids, ids]) == .badValue("next producer id 1000 after 1000"))
     }
 
-    /// Records of one topic may come in any order of partitions (Kafka writes them in that of a hash
-    /// table).
+    /// Records of one topic may come in any order of partitions (Kafka writes them in that of a
+    /// hash table).
     @Test func partitionsInAnyOrder() throws {
         var records: [MetadataRecord] = [.topic(.init(name: "t", topicId: a))]
         for index: Int32 in [3, 0, 2, 1] {

@@ -277,8 +277,8 @@ extension Controller {
         guard total + count <= config.limits.partitions else {
             throw .init(
                 .invalidPartitions,
-                "\(count) more partitions would make it \(total + count) in the cluster, whose limit"
-                    + " is \(config.limits.partitions).")
+                "\(count) more partitions would make it \(total + count) in the cluster, whose"
+                    + " limit is \(config.limits.partitions).")
         }
         try checkRecordCount(count)
     }

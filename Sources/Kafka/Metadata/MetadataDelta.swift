@@ -89,7 +89,7 @@ package struct MetadataDelta: Sendable {
         let brief = Set(created).intersection(removed.map(\.id))
         createdTopics = created.filter { !brief.contains($0) }
         removedTopics = removed.filter { !brief.contains($0.id) }
-        for key in order where !brief.contains(key.topicId) {
+        for key in order {
             let was = before[key].flatMap { $0 }
             let now = image.partition(key.topicId, key.partition)
             guard was != now else { continue }

@@ -1,5 +1,5 @@
-/// The rules for topic names (Kafka's `Topic`), and for names that would collide in metrics, where a
-/// period is written as an underscore.
+/// The rules for topic names (Kafka's `Topic`), and for names that would collide in metrics, where
+/// a period is written as an underscore.
 package enum TopicName {
     package static let maximumLength = 249
     /// The quorum's own log is not a topic.
