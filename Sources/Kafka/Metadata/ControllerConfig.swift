@@ -26,7 +26,8 @@ package struct ControllerConfig: Sendable {
     package var firstHeartbeatGrace = Nanoseconds.milliseconds(800)
     /// How long a broker whose connection broke may take to send a heartbeat on another. At a round
     /// trip of 100 ms that takes half a trip until the broker knows, one to connect, one to agree
-    /// on versions and half for the heartbeat, 300 ms; and twice that leaves room for one lost packet.
+    /// on versions and half for the heartbeat, 300 ms; and twice that leaves room for one lost
+    /// packet.
     package var connectionLossGrace = Nanoseconds.milliseconds(600)
 
     /// leader.imbalance.check.interval.seconds; nil where auto.leader.rebalance.enable is false.
