@@ -37,10 +37,10 @@ package enum PlacementError: Error, Equatable, CustomStringConvertible {
 }
 
 /// Rack-aware placement. In order of weight: racks (a rack is a cluster) get replicas of a
-/// partition as evenly as can be; live brokers before fenced ones; within the topic every broker gets as
-/// many replicas and as many leaders as any other; over all topics those who carry least come first.
-/// What is still equal is decided by the seed, anew for each round, so that the partitions that one
-/// broker leads do not all have the same follower to fall to.
+/// partition as evenly as can be; live brokers before fenced ones; within the topic every broker
+/// gets as many replicas and as many leaders as any other; over all topics those who carry least
+/// come first. What is still equal is decided by the seed, anew for each round, so that the
+/// partitions that one broker leads do not all have the same follower to fall to.
 ///
 /// The first replica leads and is never on a fenced broker.
 package struct ReplicaPlacement {
