@@ -85,7 +85,7 @@ final class ClusterSimulation {
         }
     }
 
-    private struct Owed {
+    struct Owed {
         var to: Origin
         var request: UInt64
         var apiKey: Int16
@@ -97,9 +97,9 @@ final class ClusterSimulation {
     var network: SimulatedNetwork
     var nodes: [SimulatedNode] = []
     var clients: [SimulatedProducer] = []
-    private var owed: [String: Owed] = [:]
-    private var wakes: [Int: Instant] = [:]
-    private var isCalm = false
+    var owed: [String: Owed] = [:]
+    var wakes: [Int: Instant] = [:]
+    var isCalm = false
     private var troubleEnds: Instant
     let checks = ClusterChecks()
 
@@ -297,7 +297,7 @@ final class ClusterSimulation {
         schedule(index)
     }
 
-    private func schedule(_ index: Int) {
+    func schedule(_ index: Int) {
         let node = nodes[index]
         guard let deadline = node.nextDeadline else { return }
         let due = max(node.clock.world(at: deadline), world.now + .microseconds(1))
@@ -306,7 +306,7 @@ final class ClusterSimulation {
         world.schedule(.wake(index, generation: node.generation), at: due)
     }
 
-    private func carryOut(
+    func carryOut(
         _ effect: QuorumEffect, _ index: Int, _ broker: BrokerNode, _ now: Instant, _ nowMs: Int64
     ) {
         switch effect {
@@ -318,7 +318,7 @@ final class ClusterSimulation {
         }
     }
 
-    private func carryOut(
+    func carryOut(
         _ effect: BrokerEffect, _ index: Int, _ broker: BrokerNode, _ now: Instant, _ nowMs: Int64
     ) {
         switch effect {
@@ -331,7 +331,7 @@ final class ClusterSimulation {
         }
     }
 
-    private func carryOut(_ effect: NodeEffect, _ index: Int, _ part: NodePart) {
+    func carryOut(_ effect: NodeEffect, _ index: Int, _ part: NodePart) {
         let node = nodes[index]
         switch effect {
         case .reply(let token, let pieces):
@@ -363,228 +363,6 @@ final class ClusterSimulation {
             checks.problem = "node \(node.id) gives up: \(reason)"
         case .stopped: break
         }
-    }
-
-    // MARK: Frames
-
-    private func key(_ index: Int, _ part: NodePart, _ token: ReplyToken) -> String {
-        "\(index) \(nodes[index].generation) \(part.rawValue) \(token.connection) \(token.sequence)"
-    }
-
-    private func place(_ origin: Origin) -> Int {
-        switch origin {
-        case .node(let index, _, _): index
-        // The clients live in a place of their own, which is never cut off from all.
-        case .client: 3
-        }
-    }
-
-    func send(_ request: PeerRequest, from origin: Origin) {
-        let to = Int(request.node) - 1
-        guard nodes.indices.contains(to), let part = NodePart(port: request.port) else { return }
-        var writer = WireWriter()
-        RequestHeader(
-            requestApiKey: request.apiKey, requestApiVersion: request.version, correlationId: 1,
-            clientId: origin.name
-        ).encode(
-            to: &writer,
-            version: HeaderVersion.request(apiKey: request.apiKey, version: request.version))
-        writer.raw(request.body)
-        let frame = Frame(
-            from: origin, to: to, part: part, lane: "\(request.lane.rawValue)",
-            request: request.id, apiKey: request.apiKey, version: request.version,
-            bytes: writer.finishInOneBuffer())
-        for arrival in network.arrivals(
-            from: place(origin), to: to, now: world.now, random: &world.random)
-        {
-            world.schedule(.arrive(frame), at: arrival)
-        }
-        // Whatever becomes of it, the sender hears of it by then.
-        world.schedule(
-            .answer(Answer(to: origin, request: request.id, body: nil)),
-            after: request.timeout)
-    }
-
-    private func arrive(_ frame: Frame) {
-        guard !network.isCut(from: place(frame.from), to: frame.to) else { return }
-        let node = nodes[frame.to]
-        guard node.isRunning else {
-            // Nobody listens: the sender is told so by the other machine.
-            refuse(frame)
-            return
-        }
-        onNode(frame.to) { [self] node in
-            let (token, isNew) = node.token(
-                from: frame.from.name + frame.lane, part: frame.part)
-            if isNew {
-                node.broker.map { broker in
-                    if frame.part == .broker {
-                        broker.connectionOpened(
-                            ConnectionInfo(
-                                id: token.connection, host: "10.0.0.1", listener: "PLAINTEXT"))
-                    }
-                }
-            }
-            owed[key(frame.to, frame.part, token)] = Owed(
-                to: frame.from, request: frame.request, apiKey: frame.apiKey,
-                version: frame.version)
-            let now = node.now(world.now)
-            let nowMs = node.nowMs(world.now)
-            switch frame.part {
-            case .broker: node.broker?.receive(frame.bytes, token: token, now: now, nowMs: nowMs)
-            case .quorum: node.quorum?.receive(frame.bytes, token: token, now: now, nowMs: nowMs)
-            }
-        }
-    }
-
-    private func refuse(_ frame: Frame) {
-        let back = network.arrivals(
-            from: frame.to, to: place(frame.from), now: world.now, random: &world.random)
-        guard let arrival = back.first else { return }
-        world.schedule(
-            .answer(Answer(to: frame.from, request: frame.request, body: nil)), at: arrival)
-    }
-
-    private func answer(_ debt: Owed, from index: Int, body: ByteBuffer?) {
-        for arrival in network.arrivals(
-            from: index, to: place(debt.to), now: world.now, random: &world.random)
-        {
-            world.schedule(
-                .answer(Answer(to: debt.to, request: debt.request, body: body)), at: arrival)
-        }
-    }
-
-    private func deliver(_ answer: Answer) {
-        switch answer.to {
-        case .client(let index):
-            clients[index].answered(answer.request, answer.body, now: world.now)
-        case .node(let index, let part, let generation):
-            guard nodes[index].generation == generation else { return }
-            onNode(index) { [self] node in
-                guard node.generation == generation else { return }
-                let now = node.now(world.now)
-                let nowMs = node.nowMs(world.now)
-                switch part {
-                case .broker:
-                    node.broker?.peerReplied(answer.request, answer.body, now: now, nowMs: nowMs)
-                case .quorum:
-                    node.quorum?.peerReplied(answer.request, answer.body, now: now, nowMs: nowMs)
-                }
-            }
-        }
-    }
-
-    private func break_(connection: UInt64, of index: Int, _ part: NodePart) {
-        let node = nodes[index]
-        node.forget(connection: connection)
-        let prefix = "\(index) \(node.generation) \(part.rawValue) \(connection) "
-        for name in owed.keys.filter({ $0.hasPrefix(prefix) }).sorted() {
-            if let debt = owed.removeValue(forKey: name) {
-                answer(debt, from: index, body: nil)
-            }
-        }
-        let now = node.now(world.now)
-        let nowMs = node.nowMs(world.now)
-        switch part {
-        case .broker: node.broker?.connectionClosed(connection, now: now, nowMs: nowMs)
-        case .quorum: node.quorum?.connectionClosed(connection, now: now, nowMs: nowMs)
-        }
-    }
-
-    /// The body of a reply's frame; nil for one that is not sent at all.
-    private static func body(
-        _ pieces: [Piece], _ apiKey: Int16, _ version: Int16
-    ) -> ByteBuffer? {
-        var whole = ByteBuffer()
-        for piece in pieces {
-            switch piece {
-            case .bytes(let bytes): whole.writeImmutableBuffer(bytes)
-            case .file(let region):
-                guard let file = region.file as? any DiskFile,
-                    let bytes = try? file.read(at: region.offset, count: region.length)
-                else { return nil }
-                whole.writeImmutableBuffer(bytes)
-            }
-        }
-        guard whole.readInteger(as: Int32.self) != nil else { return nil }
-        var reader = WireReader(whole)
-        let header = HeaderVersion.response(apiKey: apiKey, version: version)
-        guard (try? ResponseHeader(from: &reader, version: header)) != nil else { return nil }
-        return reader.buffer
-    }
-
-    // MARK: Trouble
-
-    private func trouble() {
-        guard !isCalm else { return }
-        let index = world.random.below(3)
-        let node = nodes[index]
-        let others = (0..<3).filter { $0 != index }
-        switch world.random.below(10) {
-        case 0, 1:
-            if node.isRunning {
-                let loses = world.random.chance(perMille: 500)
-                log("node \(node.id) crashes\(loses ? ", the power fails" : "")")
-                crash(index, losesUnsynced: loses)
-                world.schedule(
-                    .start(index), after: world.random.delay(.milliseconds(50) ... .seconds(6)))
-            }
-        case 2:
-            log("node \(node.id) is cut off")
-            network.partition([index])
-            network.setCut(false, from: 3, to: index)
-            network.setCut(false, from: index, to: 3)
-        case 3:
-            let other = world.random.pick(others)
-            log("link \(node.id) > \(nodes[other].id) is cut")
-            network.setCut(true, from: index, to: other)
-        case 4:
-            if node.isRunning, !node.isPaused {
-                log("node \(node.id) pauses")
-                node.isPaused = true
-            }
-        case 5:
-            log("clock of \(node.id) jumps")
-            node.clock.jump(
-                ahead: world.random.delay(.milliseconds(1) ... .seconds(3)), now: world.now)
-            schedule(index)
-        case 6: node.wallOffsetMs = Int64(world.random.below(20_000)) - 10_000
-        case 7:
-            let other = world.random.pick(others)
-            network.clog(
-                from: index, to: other,
-                until: world.now + world.random.delay(.milliseconds(100) ... .seconds(2)))
-        default:
-            log("healed")
-            network.heal()
-            for other in 0..<3 { resume(other) }
-        }
-        world.schedule(
-            .trouble, after: world.random.delay(.milliseconds(200) ... .seconds(4)))
-    }
-
-    private func crash(_ index: Int, losesUnsynced: Bool) {
-        let node = nodes[index]
-        let prefix = "\(index) \(node.generation) "
-        for name in owed.keys.filter({ $0.hasPrefix(prefix) }).sorted() {
-            guard let debt = owed.removeValue(forKey: name) else { continue }
-            // A process that is killed closes its connections; a power cut says nothing.
-            if !losesUnsynced { answer(debt, from: index, body: nil) }
-        }
-        node.crash(losesUnsynced: losesUnsynced)
-        node.disk.faults.ignoresSync = options.canary == .ignoresSync
-        wakes[index] = nil
-        checks.crashed(node)
-    }
-
-    private func resume(_ index: Int) {
-        let node = nodes[index]
-        guard node.isPaused else { return }
-        node.isPaused = false
-        let backlog = node.backlog
-        node.backlog = []
-        for event in backlog { event() }
-        onNode(index) { _ in }
     }
 
     func log(_ text: String) {

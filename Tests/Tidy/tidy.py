@@ -16,20 +16,24 @@ MAX_COLUMNS = 100
 # Rooms that think: no system, no clock, no tasks. Beside what Package.swift lets them use:
 PURE = {
     "Bytes", "Timing", "Addresses", "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy",
-    "AdminAPI", "WanModel",
+    "AdminAPI", "WanModel", "BrokerConfig",
 }
+# Pure too, with NIOCore for its ByteBuffer and for nothing else.
+BUFFER_ONLY = {
+    "KafkaWire", "KafkaRecords", "CommitLog", "Raft", "Metadata", "Replication", "Groups",
+    "BrokerCore",
+}
+PURE |= BUFFER_ONLY
 PURE_SYSTEM = {"Synchronization"}
 SHELL_SYSTEM = {"Synchronization", "Glibc", "FoundationEssentials"}
-PROGRAMS = {"slice-gateway", "slicectl", "wan-relay"}
+PROGRAMS = {"slice-gateway", "slicectl", "slice-broker", "wan-relay"}
 # A pure room may use these libraries, which only calculate; nothing that reaches a system.
 NOT_FOR_PURE = {
     "LinuxNet", "GatewayRuntime", "Telemetry", "CLinux", "CMnl", "CNftables", "NIOCore",
     "NIOPosix", "NIOHTTP1", "Logging", "ArgumentParser", "Glibc", "Foundation",
     "FoundationEssentials", "Dispatch",
 }
-KAFKA = {
-    "KafkaWire", "CommitLog", "Raft", "Metadata", "Replication", "Groups", "BrokerRuntime",
-}
+KAFKA = BUFFER_ONLY | {"BrokerConfig", "BrokerRuntime", "KafkaClient"}
 GATEWAY = {
     "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy", "SliceDirectory", "SliceDNS",
     "AdminAPI", "LinuxNet", "GatewayRuntime",
@@ -42,6 +46,8 @@ UNSAFE_ROOMS = {
     "Noise",
     # The WAN relay's packets.
     "WanModel",
+    # zlib and its like, and checksums.
+    "KafkaRecords",
 }
 UNSAFE_FOLDERS = ("Sources/Gateway/GatewayRuntime/PacketPath/", "Sources/C/")
 # Files elsewhere that speak to C.
@@ -54,6 +60,7 @@ UNSAFE_FILES = {
     "Sources/Gateway/GatewayRuntime/UnixServerSocket.swift": "socket addresses",
     "Sources/slicectl/Checks/Resolver.swift": "getaddrinfo",
     "Sources/wan-relay/ControlServer.swift": "socket addresses",
+    "Sources/Kafka/KafkaClient/KafkaConnection.swift": "getaddrinfo",
 }
 
 # path -> why it is longer than MAX_LINES
@@ -199,7 +206,8 @@ def arrows(tree):
     uses, folders = rooms(tree)
     for room, used in uses.items():
         if room in PURE:
-            for bad in sorted(used & NOT_FOR_PURE):
+            lent = {"NIOCore"} if room in BUFFER_ONLY else set()
+            for bad in sorted(used & NOT_FOR_PURE - lent):
                 tree.report("arrow", "Package.swift", 1, f"the pure room {room} uses {bad}")
         for mine, theirs in ((GATEWAY, KAFKA), (KAFKA, GATEWAY)):
             if room in mine:
@@ -222,6 +230,16 @@ def arrows(tree):
                         "import", path, line, f"{room} may not import {match.group(1)}")
 
 
+def buffers(tree):
+    _, folders = rooms(tree)
+    free = tuple(folders[room] for room in BUFFER_ONLY if room in folders)
+    for path, text in tree.texts.items():
+        if path.endswith(".swift") and free and path.startswith(free):
+            tree.search(
+                "buffer", path, swift_code(text), r"\bEventLoop\w*\b|\bChannel\w*\b|\bNIO[A-Z]\w*\b"
+                r"(?<!NIOCore)", "{} in a room that has NIOCore for its ByteBuffer only")
+
+
 def unsafe(tree):
     uses, folders = rooms(tree)
     free = tuple(folders[room] for room in UNSAFE_ROOMS if room in folders) + UNSAFE_FOLDERS
@@ -239,7 +257,7 @@ def unsafe(tree):
             "{} outside of the rooms that may")
 
 
-RULES = [sizes, words, traps, arrows, unsafe]
+RULES = [sizes, words, traps, arrows, buffers, unsafe]
 
 
 def check(root):
@@ -278,6 +296,7 @@ FAULTS = {
     "import": ("Sources/Gateway/Noise/Import.swift", "package import Glibc\n"),
     "unsafe": (
         "Sources/Gateway/GatewayRuntime/Unsafe.swift", "var p: UnsafeMutableRawPointer?\n"),
+    "buffer": ("Sources/Kafka/Raft/Loop.swift", "var loop: any EventLoop\n"),
     "arrow": ("Package.swift", PACKAGE % "logging"),
     "halves": ("Package.swift", PACKAGE % '"Raft"'),
 }

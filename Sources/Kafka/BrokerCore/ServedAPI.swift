@@ -142,3 +142,25 @@ extension ServedAPIs {
         return (response, version)
     }
 }
+
+extension ApiVersionsRequest {
+    /// KIP-511: letters and digits, and dashes and periods between them.
+    var namesItsSoftware: Bool {
+        [clientSoftwareName, clientSoftwareVersion].allSatisfy { text in
+            guard let first = text.utf8.first, let last = text.utf8.last else { return false }
+            return Self.isAlphanumeric(first) && Self.isAlphanumeric(last)
+                && text.utf8.allSatisfy {
+                    Self.isAlphanumeric($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: ".")
+                }
+        }
+    }
+
+    private static func isAlphanumeric(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default: false
+        }
+    }
+}

@@ -263,7 +263,8 @@ extension BrokerNode {
         var result = FindCoordinatorResponse.Coordinator(
             key: key, nodeId: -1, host: "", port: -1, errorMessage: nil)
         guard type == 0 else {
-            result.errorCode = .invalidRequest
+            // librdkafka asks for ever after any other refusal.
+            result.errorCode = type == 1 ? .transactionalIdAuthorizationFailed : .invalidRequest
             result.errorMessage =
                 type == 1
                 ? "transactions are not supported" : "there are no coordinators of type \(type)"

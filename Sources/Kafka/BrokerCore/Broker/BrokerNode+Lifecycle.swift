@@ -113,6 +113,7 @@ extension BrokerNode {
             lifecycle.lastRefusal = nil
             lifecycle.nextAttempt = now
             registeredUnder(epoch: response.brokerEpoch)
+            actIfCaughtUp()
             say(.info, "registered with epoch \(response.brokerEpoch)")
         case .inconsistentClusterId:
             fail(

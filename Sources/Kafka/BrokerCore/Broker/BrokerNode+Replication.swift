@@ -98,21 +98,35 @@ extension BrokerNode {
     /// What the quorum has committed.
     package func metadataChanged(_ update: MetadataUpdate, now: Instant, nowMs: Int64) {
         setTime(now, nowMs)
-        let delta: MetadataDelta
+        var changes: [MetadataChange] = []
+        let before = update.image == nil ? nil : cluster.image
         if let image = update.image {
-            delta = MetadataDelta(from: cluster.image, to: image)
             cluster.replay = MetadataReplay(image: image, nextOffset: update.nextOffset)
         } else {
-            var changes: [MetadataChange] = []
             do {
-                try cluster.replay.replay(update.records, nextOffset: update.nextOffset, into: &changes)
+                try cluster.replay.replay(
+                    update.records, nextOffset: update.nextOffset, into: &changes)
             } catch {
                 return fail("the metadata cannot be applied: \(error)")
             }
-            guard !changes.isEmpty else { return }
-            delta = MetadataDelta(changes, image: cluster.image)
         }
-        apply(delta)
+        guard isActing else { return actIfCaughtUp() }
+        if let before {
+            apply(MetadataDelta(from: before, to: image))
+        } else if !changes.isEmpty {
+            apply(MetadataDelta(changes, image: image))
+        }
+    }
+
+    /// What is read after a start is history: a broker that acted on it would lead again what it
+    /// led long ago. So it acts once it has read of its own registration, which is as of now, and
+    /// then on all that there is.
+    func actIfCaughtUp() {
+        guard !isActing, lifecycle.epoch >= 0,
+            let own = image.brokers[config.nodeID], own.epoch == lifecycle.epoch
+        else { return }
+        isActing = true
+        apply(MetadataDelta(from: MetadataImage(), to: image))
     }
 
     private func apply(_ delta: MetadataDelta) {

@@ -14,7 +14,7 @@ extension BrokerNode {
             token: token, apiKey: frame.apiKey, version: frame.version,
             correlationId: frame.correlationId)
         if frame.apiKey == ApiVersionsRequest.apiKey {
-            let (response, version) = apiVersions(frame.version)
+            let (response, version) = try apiVersions(frame)
             emit(.reply(token, address.pieces(response, version: version)))
             return
         }
@@ -75,9 +75,17 @@ extension BrokerNode {
         ConfigDescriber(image: image, nodeID: config.nodeID, file: config.given)
     }
 
-    private func apiVersions(_ version: Int16) -> (ApiVersionsResponse, Int16) {
-        var (response, version) = ServedAPIs.broker.answer(toVersion: version)
+    private func apiVersions(
+        _ frame: RequestFrame
+    ) throws(WireError) -> (ApiVersionsResponse, Int16) {
+        var (response, version) = ServedAPIs.broker.answer(toVersion: frame.version)
         guard response.errorCode == .none else { return (response, version) }
+        if version >= 3 {
+            let request = try frame.decode(ApiVersionsRequest.self)
+            guard request.namesItsSoftware else {
+                return (ApiVersionsResponse(errorCode: .invalidRequest), version)
+            }
+        }
         response.supportedFeatures = SupportedFeature.ours.filter {
             // Before KIP-1022's version 4 a minimum of 0 is not understood.
             version >= 4 || $0.range.lowest > 0

@@ -28,6 +28,8 @@ package final class BrokerNode: SteppedNode {
     let cluster: ClusterState
     let groups: GroupCoordinator
     var lifecycle = BrokerLifecycle()
+    /// The metadata is current, and acted upon.
+    var isActing = false
     var controllerID: Int32?
     var advertisedEndpoints: [Endpoint]
 

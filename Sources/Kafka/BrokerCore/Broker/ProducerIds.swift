@@ -41,7 +41,11 @@ struct ProducerIdBlocks {
 extension BrokerNode {
     func initProducerId(_ request: InitProducerIdRequest, _ address: ReplyAddress) {
         guard request.transactionalId == nil else {
-            reply(address, InitProducerIdResponse(errorCode: .invalidRequest, producerEpoch: -1))
+            // No transactions yet.
+            reply(
+                address,
+                InitProducerIdResponse(
+                    errorCode: .transactionalIdAuthorizationFailed, producerEpoch: -1))
             return
         }
         if let id = producerIds.take() {
