@@ -48,8 +48,11 @@ package final class Producer {
     private static let gatheredLimit = 8 << 20
     private var producer: (id: Int64, epoch: Int16)?
     private var sequences: [Int32: Int32] = [:]
-    /// Where records without a key go until the batch is full (KIP-480).
-    private var sticky: Int32?
+    /// Where records without a key go until it has got its share: few large batches are better
+    /// than many small ones (KIP-480, KIP-794).
+    private var sticky: (partition: Int32, bytes: Int)?
+    /// Kafka's default of batch.size.
+    private static let share = 16 << 10
 
     package init(_ cluster: KafkaCluster, topic: String, _ settings: Settings) throws(ClientError) {
         self.cluster = cluster
@@ -78,28 +81,29 @@ package final class Producer {
     package func add(
         key: ByteBuffer?, value: ByteBuffer?, headers: [RecordHeader], timestamp: Int64
     ) throws(ClientError) {
-        var partition = choose(key)
         let size = RecordBatchBuilder.estimatedSize(key: key, value: value, headers: headers)
+        let partition = choose(key, size)
         let filled = builders[partition]?.sizeInBytes ?? 0
         if filled > 0, filled + size > settings.batchBytes || gathered > Self.gatheredLimit {
             try flush()
-            sticky = nil
-            partition = choose(key)
         }
         gathered += size
         builders[partition, default: RecordBatchBuilder(capacity: settings.batchBytes)]
             .append(key: key, value: value, headers: headers, timestamp: timestamp)
     }
 
-    private func choose(_ key: ByteBuffer?) -> Int32 {
+    private func choose(_ key: ByteBuffer?, _ size: Int) -> Int32 {
         if let partition = settings.partition { return partition }
         if let key {
             return Partitioner.partition(ofKey: key, count: layout.partitions.count)
         }
-        if let sticky { return sticky }
+        if let sticky, sticky.bytes < Self.share {
+            self.sticky = (sticky.partition, sticky.bytes + size)
+            return sticky.partition
+        }
         let led = layout.partitions.filter { $0.leader != nil }
         let chosen = (led.isEmpty ? layout.partitions : led).randomElement()?.index ?? 0
-        sticky = chosen
+        sticky = (chosen, size)
         return chosen
     }
 
