@@ -123,7 +123,8 @@ class Broker:
 
 
 class BrokerCluster:
-    """Nodes that are broker and controller both, numbered from 1, one rack each.
+    """Nodes that are broker and controller both, numbered from 1, one rack each (`racks`, or a
+    name made up).
 
     Without `places` they listen on loopback; with it, node n listens at (namespace, address)
     `places[n - 1]` on the usual ports."""
@@ -134,7 +135,8 @@ class BrokerCluster:
         "group.min.session.timeout.ms": 100,
     }
 
-    def __init__(self, lab, count=1, name="kafka", properties=None, places=None, start=True):
+    def __init__(self, lab, count=1, name="kafka", properties=None, places=None, racks=None,
+                 start=True):
         self.lab, self.name = lab, name
         replicas = min(3, count)
         self.properties = {
@@ -151,8 +153,9 @@ class BrokerCluster:
             n: (self.places[n - 1][1], ports[2 * n - 2], ports[2 * n - 1])
             for n in range(1, count + 1)}
         self.cluster_id = run(broker_program(), "random-uuid").stdout.strip()
+        racks = racks or [f"cluster-{n}" for n in range(1, count + 1)]
         for node, (host, port, controller) in self._addresses.items():
-            broker = Broker(self, node, host, port, controller, f"cluster-{node}",
+            broker = Broker(self, node, host, port, controller, racks[node - 1],
                             ["broker", "controller"], {}, self.places[node - 1][0])
             broker.write_properties()
             broker.format()
