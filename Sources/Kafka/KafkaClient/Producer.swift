@@ -21,16 +21,25 @@ package final class Producer {
 
     package struct Summary: Equatable, Sendable {
         package struct Partition: Equatable, Sendable {
-            package var records = 0
+            package var records: Int
             /// Not known with acks of 0, and of a batch that a broker had already.
             package var firstOffset: Int64?
             package var lastOffset: Int64?
+
+            package init(records: Int = 0, firstOffset: Int64? = nil, lastOffset: Int64? = nil) {
+                self.records = records
+                self.firstOffset = firstOffset
+                self.lastOffset = lastOffset
+            }
         }
+
         package var records = 0
         package var bytes = 0
         package var batches = 0
         package var retries = 0
         package var partitions: [Int32: Partition] = [:]
+
+        package init() {}
     }
 
     private struct Batch {

@@ -68,13 +68,9 @@ package struct OffsetsView: Sendable {
 
     private var partitions: [Int32] { earliest.keys.sorted() }
 
-    private static func members(_ name: String, _ found: FoundOffset?) -> [(String, JSON)] {
-        let isThere = (found?.offset ?? -1) >= 0
-        let time = found?.timestamp ?? -1
-        return [
-            (name, isThere ? JSON(found?.offset) : nil),
-            ("\(name)Timestamp", isThere && time >= 0 ? JSON(time) : nil),
-        ]
+    private static func json(_ found: FoundOffset?) -> JSON {
+        guard let found, found.offset >= 0 else { return nil }
+        return ["offset": JSON(found.offset), "timestamp": JSON(found.timestamp)]
     }
 
     package var json: JSON {
@@ -86,9 +82,9 @@ package struct OffsetsView: Sendable {
                     ("earliest", JSON(earliest[index]?.offset)),
                     ("latest", JSON(latest[index]?.offset)),
                 ]
-                if let atTime { members += Self.members("atTime", atTime[index]) }
+                if let atTime { members.append(("atTime", Self.json(atTime[index]))) }
                 if let maxTimestamp {
-                    members += Self.members("maxTimestamp", maxTimestamp[index])
+                    members.append(("maxTimestamp", Self.json(maxTimestamp[index])))
                 }
                 return .object(members)
             })

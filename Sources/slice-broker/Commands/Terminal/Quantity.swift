@@ -6,12 +6,11 @@ package enum Quantity {
         var value = Double(count)
         var unit = -1
         let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
-        // 1023.95 would be rounded up to a 1024 that the next unit says better.
-        while value >= 1023.95, unit < units.count - 1 {
+        // 1023.5 would be rounded up to a 1024 that the next unit says better.
+        while value >= 1023.5, unit < units.count - 1 {
             value /= 1024
             unit += 1
         }
-        if unit < 0 { (value, unit) = (1, 0) }
         let tenths = Int((value * 10).rounded())
         return tenths < 1000
             ? "\(tenths / 10).\(tenths % 10) \(units[unit])"
