@@ -233,6 +233,7 @@ final class ClusterSimulation {
             deliver(answer)
             for client in clients where client.problem != nil && checks.problem == nil {
                 checks.problem = client.problem
+                tellReplicas()
             }
         case .start(let index): start(index)
         case .trouble: trouble()
@@ -344,17 +345,7 @@ final class ClusterSimulation {
             send(request, from: .node(index, part, generation: node.generation))
         case .log(let line):
             if line.message.contains("below the high watermark") {
-                for other in nodes {
-                    for partition in 0..<Self.partitions {
-                        guard let replica = other.replica(Self.topic, partition),
-                            let log = replica.log
-                        else { continue }
-                        self.log(
-                            "node \(other.id) \(partition): \(log.logStartOffset)..."
-                                + "\(log.logEndOffset) epoch \(log.latestEpoch ?? -1), leader "
-                                + "\(replica.metadata.leader) in \(replica.leaderEpoch)")
-                    }
-                }
+                tellReplicas()
                 checks.problem = "node \(node.id): \(line.message)"
             }
             if options.isVerbose, line.level >= .info { log("node \(node.id): \(line.message)") }
@@ -362,6 +353,25 @@ final class ClusterSimulation {
             node.hasFailed = reason
             checks.problem = "node \(node.id) gives up: \(reason)"
         case .stopped: break
+        }
+    }
+
+    /// Where every replica stands, for who reads about a failure.
+    private func tellReplicas() {
+        for node in nodes {
+            for partition in 0..<Self.partitions {
+                guard let replica = node.replica(Self.topic, partition), let log = replica.log else {
+                    continue
+                }
+                let acknowledged = clients.flatMap { $0.acknowledged[Int(partition)] }
+                    .map(\.offset).max() ?? -1
+                self.log(
+                    "node \(node.id), partition \(partition): \(log.logStartOffset)..."
+                        + "\(log.logEndOffset), high watermark \(replica.highWatermark), epoch "
+                        + "\(log.latestEpoch ?? -1), leader \(replica.metadata.leader) in "
+                        + "\(replica.leaderEpoch), ISR \(replica.metadata.isr), acknowledged up to "
+                        + "\(acknowledged)")
+            }
         }
     }
 

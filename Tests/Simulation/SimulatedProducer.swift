@@ -17,6 +17,7 @@ final class SimulatedProducer {
 
     private struct Lane {
         var leader: Int32 = -1
+        var epoch: Int32 = -1
         /// First number and count of the batch under way.
         var batch: (first: Int64, count: Int64)?
         var isInFlight = false
@@ -186,8 +187,14 @@ final class SimulatedProducer {
             return
         }
         knowsTopic = true
-        for partition in topic.partitions where lanes.indices.contains(Int(partition.partitionIndex)) {
-            lanes[Int(partition.partitionIndex)].leader = partition.leaderId
+        for partition in topic.partitions {
+            let index = Int(partition.partitionIndex)
+            // A broker that is cut off tells of a leader of long ago: clients go by the epoch
+            // (KIP-320).
+            guard lanes.indices.contains(index), partition.leaderEpoch >= lanes[index].epoch
+            else { continue }
+            lanes[index].leader = partition.leaderId
+            lanes[index].epoch = partition.leaderEpoch
         }
     }
 
