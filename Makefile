@@ -7,17 +7,19 @@ STATIC := .build-static
 STATIC_FLAGS := -c release --scratch-path $(STATIC) --static-swift-stdlib \
 	-Xlinker --gc-sections \
 	-Xswiftc -use-ld=bfd -Xlinker -T -Xlinker $(CURDIR)/Sources/C/constants.ld
-PROGRAMS := slice-gateway slicectl wan-relay
+PROGRAMS := slice-gateway slicectl slice-broker wan-relay
 PREFIX ?= /usr/local
 # Only what is missing is installed; as root, or through sudo.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-BUILD_PACKAGES := libsodium-dev libmnl-dev libnftables-dev libyaml-dev pkg-config python3
+BUILD_PACKAGES := libsodium-dev libmnl-dev libnftables-dev libyaml-dev zlib1g-dev \
+	libzstd-dev liblz4-dev libsnappy-dev pkg-config python3
 RUN_PACKAGES := iproute2 iputils-ping nftables procps etcd-server etcd-client
 TEST_PACKAGES := $(RUN_PACKAGES) python3-pytest python3-cryptography wireguard-go \
-	wireguard-tools openvpn openssl iperf3 tcpdump socat util-linux libcap2-bin systemd gcc
+	wireguard-tools openvpn openssl iperf3 tcpdump socat util-linux libcap2-bin systemd gcc \
+	kcat python3-pip
 
-.PHONY: help deps deps-build deps-run deps-test build programs demo test bench fuzz fmt lint \
+.PHONY: help deps deps-build deps-run deps-test build programs demo test bench sim fuzz fmt lint \
 	install uninstall clean
 
 help:  ## Show this list
@@ -62,6 +64,10 @@ bench: deps build  ## Measure against wireguard-go and openvpn, write Docs/Bench
 	@BIN=$(CURDIR)/$(STATIC)/release; SLICE_GATEWAY_BIN=$$BIN/slice-gateway \
 	    PYTHONPATH=Tests/Lab $(PYTHON) Tests/Bench/bench.py $(BENCH_FLAGS)
 
+sim: deps-build  ## Whole Kafka clusters in simulated time (SEEDS=300)
+	@swift build -c release --scratch-path .build-sim --product simulate && \
+	    SIMULATE_BIN=.build-sim/release/simulate Tests/Simulation/run.sh
+
 fuzz: deps-build  ## Fuzz every parser for a while (SECONDS_EACH=60)
 	@Tests/Fuzz/run.sh $(or $(SECONDS_EACH),60)
 
@@ -75,17 +81,25 @@ install: build  ## Install programs, example configuration and unit under PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)/etc/slice-gateway \
 	    $(DESTDIR)/etc/systemd/system
 	install -s -m 0755 $(STATIC)/release/slice-gateway $(STATIC)/release/slicectl \
-	    $(DESTDIR)$(PREFIX)/bin/
+	    $(STATIC)/release/slice-broker $(DESTDIR)$(PREFIX)/bin/
 	ln -sf slice-gateway $(DESTDIR)$(PREFIX)/bin/slice-gateway-wireguard
 	[ -e $(DESTDIR)/etc/slice-gateway/gateway.conf ] || \
 	    install -m 0644 gateway.conf $(DESTDIR)/etc/slice-gateway/gateway.conf
-	sed 's|/usr/local|$(PREFIX)|g' Systemd/slice-gateway.service \
-	    > $(DESTDIR)/etc/systemd/system/slice-gateway.service
+	install -d $(DESTDIR)/etc/slice-broker
+	[ -e $(DESTDIR)/etc/slice-broker/broker.properties ] || \
+	    install -m 0644 Systemd/broker.properties \
+	        $(DESTDIR)/etc/slice-broker/broker.properties
+	for unit in slice-gateway slice-broker; do \
+	    sed 's|/usr/local|$(PREFIX)|g' Systemd/$$unit.service \
+	        > $(DESTDIR)/etc/systemd/system/$$unit.service; \
+	done
 
 uninstall:  ## Remove what install put there, but not the configuration
 	rm -f $(DESTDIR)$(PREFIX)/bin/slice-gateway $(DESTDIR)$(PREFIX)/bin/slicectl \
 	    $(DESTDIR)$(PREFIX)/bin/slice-gateway-wireguard \
-	    $(DESTDIR)/etc/systemd/system/slice-gateway.service
+	    $(DESTDIR)$(PREFIX)/bin/slice-broker \
+	    $(DESTDIR)/etc/systemd/system/slice-gateway.service \
+	    $(DESTDIR)/etc/systemd/system/slice-broker.service
 
 clean:
 	rm -rf .build .build-*

@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 python=/usr/bin/python3
 bin=$PWD/.build/release
 export SLICE_GATEWAY_BIN=$bin/slice-gateway SLICECTL_BIN=$bin/slicectl WAN_RELAY=$bin/wan-relay
+export SLICE_BROKER_BIN=$bin/slice-broker WIRE_ECHO=$bin/wire-echo
 export PYTHONPATH=$PWD/Tests/Lab PYTHONDONTWRITEBYTECODE=1
 passed=() failed=()
 
@@ -28,7 +29,13 @@ quiet() {  # prints the output only of what fails
 }
 
 wanted=("$@")
-needs_build='\ (build|systemd|swift|lab|interop|scenarios|bench)\ '
+# Clients of Kafka that Debian does not have, pinned.
+python_suites='\ (wire|clients|kafka)\ '
+if [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " =~ $python_suites ]]; then
+    KAFKA_PYTHON_SITE=$(Tests/Clients/site.sh) || exit 1
+    export KAFKA_PYTHON_SITE
+fi
+needs_build='\ (build|systemd|swift|sim|lab|interop|scenarios|bench|wire|clients)\ '
 if [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " =~ $needs_build ]]; then
     printf '== build\n'
     start=$SECONDS
@@ -38,9 +45,13 @@ if [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " =~ $needs_build ]]; then
 fi
 
 suite tidy $python Tests/Tidy/tidy.py
+suite schemas $python Sources/Kafka/Schemas/generate.py --check
 suite reference $python Tests/NoiseTests/reference/wireguard_reference.py check
 suite systemd Tests/Systemd/check.sh
 suite swift quiet swift test -c release --skip-build
+suite sim Tests/Simulation/run.sh
+suite wire $python -m pytest -q Tests/KafkaWire
+suite clients $python -m pytest -q Tests/Clients
 suite lab $python -m pytest -q Tests/Lab
 suite bench $python -m pytest -q Tests/Bench
 suite interop $python -m pytest -q Tests/Interop
