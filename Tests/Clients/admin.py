@@ -11,7 +11,8 @@ def quiet(cluster_or_address, **conf):
     address = getattr(cluster_or_address, "bootstrap", cluster_or_address)
     return {"bootstrap.servers": address, "log_level": 0, "socket.timeout.ms": 10_000,
             "broker.address.family": "v4",
-            **{key.replace("_", "."): value for key, value in conf.items()}}
+            **{key if callable(value) else key.replace("_", "."): value
+               for key, value in conf.items()}}
 
 
 def admin_of(cluster):
