@@ -230,12 +230,13 @@ def test_a_group_by_pattern_follows_new_topics(one, topic_in, name):
 def test_offsets_that_one_commits_are_read_by_the_others(three, topic_in, name, writer, reader):
     topic, group = topic_in(three, 2), name("group")
     write_confluent(three, topic, rows(20, 2))
-    for step in ({0: (3, "three"), 1: (7, "")}, {0: (10, "ten")}):
+    # librdkafka's binding sends a zero at the end of the text, and reads on until it finds one.
+    text = "" if reader == "confluent" else "three"
+    for step in ({0: (3, text), 1: (7, "")}, {0: (10, text * 2)}):
         COMMIT[writer](three, group, topic, step)
         found = FETCH[reader](three, group, topic)
         assert {n: offset for n, (offset, _) in found.items()} == {0: step[0][0], 1: 7}
-        if reader != "confluent":  # it wants a zero at the end of the text, and sends one
-            assert found[0][1].rstrip("\0") == step[0][1]
+        assert found[0][1].rstrip("\0") == step[0][1]
 
 
 def commit_confluent(cluster, group, topic, offsets):
