@@ -189,7 +189,9 @@ extension GroupCoordinator {
     // MARK: Expiration (KIP-211)
 
     func startExpiration() {
-        for partition in partitions.values { partition.expirationCursor = partition.slots.count - 1 }
+        for partition in partitions.values {
+            partition.expirationCursor = partition.slots.count - 1
+        }
     }
 
     /// Looks at some groups, and asks to be called again at once if there are more.
