@@ -63,8 +63,8 @@ package enum GroupEvent: Sendable {
     case loadFinished(Int32, epoch: Int32)
     case partitionLost(Int32, epoch: Int32)
     case appended(token: UInt64, AppendOutcome)
-    /// `nextDeadline` has come. Timers fire on this event only, so that a shell that was held up can
-    /// hand over the heartbeats it finds waiting before anyone is declared dead.
+    /// `nextDeadline` has come. Timers fire on this event only, so that a shell that was held up
+    /// can hand over the heartbeats it finds waiting before anyone is declared dead.
     case timer
     case topicsDeleted([String])
     /// Looks for expired offsets now, whatever the interval says.
