@@ -1,0 +1,33 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "Lab")]
+
+from lab import Lab, limits  # noqa: E402
+from lab.limits import (  # noqa: E402, F401
+    pytest_collection_modifyitems, pytest_configure, pytest_runtest_call,
+    pytest_runtest_makereport, pytest_runtest_setup)
+
+limits.test_seconds = 120
+
+
+def clients_site():
+    folder = os.environ.get("KAFKA_PYTHON_SITE")
+    if not folder or not (Path(folder) / "confluent_kafka").is_dir():
+        raise pytest.UsageError(
+            "set KAFKA_PYTHON_SITE to the folder with the clients: Tests/Clients/site.sh makes "
+            f"it and prints its name. It is {folder!r} now")
+    return folder
+
+
+sys.path.insert(0, clients_site())
+
+
+@pytest.fixture
+def lab():
+    with Lab() as made:
+        yield made
