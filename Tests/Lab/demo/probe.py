@@ -1,4 +1,4 @@
-"""Tries to reach addresses, in every way a stranger would: echo requests, TCP to etcd's ports,
+"""Tries to reach addresses, in every way a stranger would: echo requests, TCP to Kafka's ports,
 UDP. It comes from port 4747 where it may choose, so that captures can tell it from all else."""
 
 import concurrent.futures
@@ -44,7 +44,7 @@ def udp(address):
 
 def main(addresses):
     tries = [(f"echo {a}", echo, (a,)) for a in addresses]
-    tries += [(f"tcp {a}:{p}", tcp, (a, p)) for a in addresses for p in (2379, 2380)]
+    tries += [(f"tcp {a}:{p}", tcp, (a, p)) for a in addresses for p in (9092, 9093)]
     tries += [(f"udp {a}", udp, (a,)) for a in addresses]
     with concurrent.futures.ThreadPoolExecutor(len(tries)) as pool:
         answers = list(pool.map(lambda one: one[1](*one[2]), tries))

@@ -10,7 +10,8 @@ import time
 TINTS = {"good": "32", "bad": "31", "warn": "33", "dim": "2", "strong": "1", "blue": "36"}
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 # For terminals without UTF-8.
-ASCII = str.maketrans("─│╭╮╰╯┬╌✓✗●○×·", "-|+++++.+x*ox-") | {ord("…"): "..."}
+ASCII = str.maketrans("─│╭╮╰╯┬╌✓✗●○×·▁▂▃▄▅▆▇█⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏",
+                      "-|+++++.+x*ox-__..::##" + "|/-\\" * 2 + "|/") | {ord("…"): "..."}
 
 
 class Screen:

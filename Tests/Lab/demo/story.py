@@ -2,16 +2,14 @@
 
 import json
 import re
-import secrets
-import statistics
 import sys
 import time
 from pathlib import Path
 
-from etcd import Etcd, text, writes
 from lab import CLUSTERS, Lab, LabError, ThreeClusters, capture, ping, reaches, wait_until
 from lab.core import NETNS
 from lab.gateways import Gateway, Slice, address_of
+from mission import Mission, some
 from screen import amount, wrap
 
 # A public key in base64.
@@ -24,21 +22,26 @@ BREAKS = {
     "no-cut": "does not cut the cluster off",
     "no-quorum": "cuts two clusters off instead of one",
     "no-heal": "never heals what it cut",
+    "no-kill": "does not kill the broker",
+    "acks-1": "asks only leaders to acknowledge",
+    "forget": "counts a record as acknowledged that was never sent",
+    "twice": "writes one record two times",
+    "swap": "writes two records in each other's place",
     "no-isolation": "wires one attached namespace to its host",
     "litter": "leaves a namespace behind",
     "error": "fails half-way with an error",
 }
 
 
-class Story:
+class Story(Mission):
     """One run. `report` is what it saw, for machines."""
 
     def __init__(self, screen, broken=None):
         self.screen, self.broken = screen, broken
         self.checks, self.facts = [], {}
         self.steps = [self.underlay, self.slice_made, self.gateways_up, self.attached,
-                      self.etcd_up, self.across, self.cut_off, self.healed, self.strangers,
-                      self.seen]
+                      self.kafka_up, self.steady, self.cut_off, self.healed, self.killed,
+                      self.books, self.strangers, self.seen]
         self.number = 0
 
     # --- the frame -----------------------------------------------------------------------------
@@ -105,21 +108,21 @@ class Story:
         self.screen.tick(holds, text, detail)
         return bool(holds)
 
-    def map(self, leader=None, cut=None):
-        """The three clusters as they stand: who leads, which links are cut."""
+    def map(self, words=None, controller=None, cut=()):
+        """The three clusters as they stand: what is in them, which links are cut."""
         boxes = []
         for cluster in CLUSTERS:
             address = getattr(self, "v4", {}).get(cluster)
             lines = [f"node {self.world.address(cluster)}"]
             if address:
                 lines.append(f"slice {address}")
-            if leader or cut:
-                lines.append("etcd ○ cut off" if cluster == cut else
-                             "etcd ● leader" if cluster == leader else "etcd ○ follower")
-            boxes.append((cluster, lines, "bad" if cluster == cut else None))
+            if words:
+                lines += [f"kafka {words[cluster]}",
+                          "      controller" if cluster == controller else ""]
+            boxes.append((cluster, lines, "bad" if cluster in cut else None))
 
         def link(a, b):
-            if cut in (a, b):
+            if a in cut or b in cut:
                 return "× cut ×", False
             return self.link_words.get((a, b), "20 ms"), True
 
@@ -212,16 +215,16 @@ class Story:
         self.screen.say(
             "An attached namespace gets one more interface, an address that stays its own, and "
             "routes to the slice; nothing else of it changes.")
-        self.screen.command("slicectl attach payments kafka/etcd --netns NAME    "
+        self.screen.command("slicectl attach payments kafka/broker --netns NAME    "
                             "(in each cluster; then the same for orders)")
         replies, self.v4, self.v6, self.faces, self.others = {}, {}, {}, {}, {}
         for name in CLUSTERS:
-            reply = self.gateways[name].attach(self.slice, self.world.endpoint(name), "etcd")
+            reply = self.gateways[name].attach(self.slice, self.world.endpoint(name), "broker")
             replies[name] = reply
             end = reply["endpoint"]
             self.v4[name], self.v6[name] = address_of(end), address_of(end, 6)
             self.faces[name] = end["interface"]
-            other = self.gateways[name].attach(self.other, self.world.endpoint(name, 1), "etcd")
+            other = self.gateways[name].attach(self.other, self.world.endpoint(name, 1), "broker")
             self.others[name] = other["endpoint"]
         self.screen.table(
             ["CLUSTER", "ADDRESSES", "INTERFACE", "MTU", "ROUTES"],
@@ -234,169 +237,16 @@ class Story:
                   "every attached namespace reaches the two others, over IPv4 and IPv6")
         self.hold([address_of(self.others[name]) for name in CLUSTERS] == list(self.v4.values()),
                   "the other slice, `orders`, has the very same overlay addresses",
-                  "on the same gateways; step 9 shows that it does not matter")
-
-    def etcd_up(self):
-        self.heading("A real distributed system: etcd")
-        self.screen.say(
-            "Debian's etcd, three members, one in each cluster. It knows nothing of slices; it "
-            "was given overlay addresses.")
-        with self.screen.waiting("starting etcd, waiting for an election"):
-            self.etcd = Etcd(self.lab, {
-                name: (self.world.endpoint(name), self.v4[name], self.v6[name])
-                for name in CLUSTERS})
-            leader = self.etcd.wait_until_whole()
-            members = self.etcd.members()
-            reports = {name: self.etcd.status(name) for name in CLUSTERS}
-        self.leader = leader
-        self.map(leader=leader)
-        self.screen.table(
-            ["MEMBER", "ID", "PEERS", "CLIENTS", "VERSION", "ROLE"],
-            [[name, f"{members[name]['ID']:x}", members[name]["peerURLs"][0],
-              members[name]["clientURLs"][0], reports[name]["version"],
-              "leader" if name == leader else "follower"] for name in CLUSTERS])
-        self.hold(set(members) == set(CLUSTERS) and leader in CLUSTERS,
-                  f"three members, all of which follow {leader}")
-        self.facts["etcd"] = {"leader": leader, "version": reports[leader]["version"]}
-
-    def across(self):
-        self.heading("Keys cross clusters, encrypted")
-        secret = f"slice-demo-secret-{secrets.token_hex(8)}"
-        rows, right = [], True
-        wire = [capture(self.world.node(name), "eth0") for name in CLUSTERS]
-        inside = capture(self.world.endpoint("east"), self.faces["east"])
-        with self.screen.waiting("writing and reading"), wire[0] as w1, wire[1] as w2, \
-                wire[2] as w3, inside as plain:
-            for source in CLUSTERS:
-                keys = [(f"{source}/{n}", f"{secret}/{source}/{n}") for n in range(20)]
-                wrote = self.etcd.calls(source, [self.etcd.put_request(*one) for one in keys])
-                row = [f"written in {source}", milliseconds(wrote)]
-                for target in CLUSTERS:
-                    if target == source:
-                        row.append("-")
-                        continue
-                    # A read that goes through the leader: it sees the latest write, or fails.
-                    got = self.etcd.calls(target, [self.etcd.get_request(k) for k, _ in keys])
-                    right &= [value_of(one) for one in got] == [value for _, value in keys]
-                    row.append(milliseconds(got))
-                right &= all(one["ok"] for one in wrote)
-                rows.append(row)
-            if self.broken == "plaintext":
-                self.world.node("west").run(
-                    "sh", "-c", f"printf %s {secret} | "
-                    f"socat - UDP-SENDTO:{self.world.address('east')}:9")
-            plain.wait_for(1, lambda packet: secret.encode() in packet.data)
-        packets = [packet for one in (w1, w2, w3) for packet in one.packets()]
-        self.screen.table(["", "WRITE"] + [f"READ IN {name.upper()}" for name in CLUSTERS], rows,
-                          right=(1, 2, 3, 4))
-        self.hold(right, "60 keys written, each read back from both other clusters, all the same",
-                  "median of 20; a write waits for a majority, so for one way there and back")
-        seen = sum(secret.encode() in packet.data for packet in packets)
-        tunnel = [packet for packet in packets if packet.is_udp
-                  and packet.destination_port in (self.slice.port, self.other.port)]
-        others = [packet for packet in packets if packet not in set(tunnel)
-                  and packet.protocol != 58]
-        self.hold(seen == 0 and not others and len(tunnel) > 100,
-                  f"on the underlay: {len(tunnel)} packets, all of them UDP of the two slices, "
-                  f"none with a value in clear ({seen + len(others)} others)",
-                  f"captured on all three nodes; the same values are readable in east's namespace")
-        self.facts["underlay_packets"] = {"tunnel": len(tunnel), "other": len(others),
-                                          "plaintext": seen}
-        self.facts["latency"] = [dict(zip(["what", "write", *CLUSTERS], row)) for row in rows]
-        if self.broken == "error":
-            raise LabError("an error on purpose")
-
-    def cut_off(self):
-        lost = self.leader
-        rest = [name for name in CLUSTERS if name != lost]
-        self.lost, self.rest = lost, rest
-        self.heading(f"One cluster lost: {lost}, where the leader is")
-        # From a cluster that stays; the first member that it asks is the one that goes.
-        self.writer = self.etcd.writer(rest[0], [rest[0], rest[1]], "during-cut")
-        wait_until(lambda: len(good(writes(self.writer))) >= 20, 15, "writes before the cut")
-        if self.broken != "no-cut":
-            self.isolate(lost)
-        if self.broken == "no-quorum":
-            self.isolate(rest[0])
-        before = len(writes(self.writer))
-        self.screen.command(f"relay: cut {lost}>* and *>{lost}")
-        with self.screen.waiting("waiting for writes") as line:
-            def going_on():
-                done = good(writes(self.writer)[before:])
-                line.update(f"cut off: {lost}; writes confirmed since: {len(done)}")
-                return len(done) >= 100
-
-            try:
-                wait_until(going_on, 25, "100 writes after the cut")
-                goes_on = True
-            except LabError:
-                goes_on = False
-            new = wait_for_leader(self.etcd, rest) if goes_on else None
-            alone = self.etcd.calls(lost, [self.etcd.put_request("alone", "x")], seconds=2)[0]
-        records = writes(self.writer)
-        gap = longest_gap(good(records))
-        self.map(leader=new, cut=lost)
-        self.hold(goes_on and new in rest,
-                  f"writes go on: {len(good(records[before:]))} since the cut, led by {new} now",
-                  f"the longest wait between two of them was {gap:.2f} s: the time of an election")
-        self.hold(not alone["ok"], f"{lost} alone takes no write: there is no second truth",
-                  alone.get("error", "it took one"))
-        self.facts["cut"] = {"cluster": lost, "new_leader": new, "gap_seconds": round(gap, 3),
-                             "writes_during": len(good(records[before:]))}
+                  "on the same gateways; step 11 shows that it does not matter")
 
     def isolate(self, cluster):
         for link in (f"{cluster}>*", f"*>{cluster}"):
             self.world.relay.cut(link)
 
-    def healed(self):
-        self.heading(f"{self.lost} comes back")
-        held = self.etcd.status(self.lost)
-        behind = int(held["header"]["revision"]) if held else None
-        if self.broken != "no-heal":
-            self.world.relay.heal("*")
-        self.screen.command("relay: heal *")
-        with self.screen.waiting("catching up") as line:
-            time.sleep(0.2)
-            self.writer.stop()
-            confirmed = good(writes(self.writer))
-
-            def equal():
-                reports = {name: self.etcd.status(name) for name in CLUSTERS}
-                revisions = {name: int(one["header"]["revision"]) if one else None
-                             for name, one in reports.items()}
-                line.update("revisions: " + ", ".join(f"{k} {v}" for k, v in revisions.items()))
-                return len(set(revisions.values())) == 1 and self.etcd.leader(CLUSTERS)
-
-            try:
-                leader = wait_until(equal, 30, f"{self.lost} to catch up")
-                hashes = {name: self.etcd.hash(name) for name in CLUSTERS}
-            except LabError:
-                leader = None
-                hashes = {name: (report and int(report["header"]["revision"]), None)
-                          for name, report in
-                          ((name, self.etcd.status(name)) for name in CLUSTERS)}
-        self.leader = leader or self.leader
-        self.map(leader=leader) if leader else None
-        self.screen.table(["MEMBER", "REVISION", "HASH OF ALL KEYS"],
-                          [[name, *pair] for name, pair in hashes.items()], right=(1, 2))
-        caught_up = leader is not None and len(set(hashes.values())) == 1
-        self.hold(caught_up, f"{self.lost} had stopped at revision {behind}; all three members "
-                  "have the same revision and the same content now")
-        if not caught_up:
-            return
-        keys = [record["key"] for record in confirmed]
-        got = self.etcd.calls(self.lost, [self.etcd.get_request(key, local=True) for key in keys])
-        kept = sum(value_of(one) == key[::-1] for one, key in zip(got, keys))
-        self.hold(kept == len(keys) and keys,
-                  f"all {len(keys)} confirmed writes, before and during the cut, are in "
-                  f"{self.lost}")
-        self.facts["healed"] = {"behind": behind, "revision": hashes[self.lost][0],
-                                "confirmed_writes": len(keys), "kept": kept}
-
     def strangers(self):
         self.heading("Strangers reach nothing")
         self.screen.say(
-            "Pings, TCP to etcd's ports and UDP, over IPv4 and IPv6, to the three members. First "
+            "Pings, TCP to Kafka's ports and UDP, over IPv4 and IPv6, to the three members. First "
             "from inside, to see that the captures see; then from the hosts of all three "
             "clusters, outside the namespaces; then from the slice `orders`.")
         if self.broken == "no-isolation":
@@ -497,35 +347,3 @@ class Story:
 def pairs():
     west, central, east = CLUSTERS
     return [(west, central), (central, east), (west, east)]
-
-
-def some(words, count=4):
-    """The first few, and how many more."""
-    words = list(words)
-    rest = f" and {len(words) - count} more" if len(words) > count else ""
-    return "; ".join(words[:count]) + rest
-
-
-def good(records):
-    return [record for record in records if record["ok"]]
-
-
-def longest_gap(records):
-    times = [record["at"] for record in records]
-    return max((b - a for a, b in zip(times, times[1:])), default=0.0)
-
-
-def milliseconds(answers):
-    return f"{statistics.median(one['ms'] for one in answers):.1f} ms"
-
-
-def value_of(answer):
-    found = answer.get("reply", {}).get("kvs", []) if answer["ok"] else []
-    return text(found[0]["value"]) if found else None
-
-
-def wait_for_leader(etcd, among):
-    try:
-        return wait_until(lambda: etcd.leader(among), 10, "a new leader")
-    except LabError:
-        return None
