@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import socket
 from pathlib import Path
@@ -26,12 +27,20 @@ def broker_program():
 
 
 def free_ports(count):
-    """Ports of loopback that nobody listens on. All are held until all are found."""
+    """Ports of loopback that nobody listens on. All are held until all are found.
+
+    Below those that the kernel hands to whoever connects: a broker that was stopped would not
+    find its port free, or a client that tries it again and again would meet itself."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     held = []
     try:
-        for _ in range(count):
+        while len(held) < count:
             one = socket.socket()
-            one.bind(("127.0.0.1", 0))
+            try:
+                one.bind(("127.0.0.1", random.randrange(10_000, max(11_000, lowest))))
+            except OSError:
+                one.close()
+                continue
             held.append(one)
         return [one.getsockname()[1] for one in held]
     finally:
