@@ -1,9 +1,13 @@
 """Brokers that stop, are killed, stand still and come back, and what clients see of it."""
 
+import struct
+import time
+
 import confluent_kafka
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewTopic
+from kafka.record.default_records import DefaultRecordBatchBuilder
 
 from lab import wait_until
 from lab.brokers import BrokerCluster
@@ -13,6 +17,7 @@ from clients import Row, by_partition, read, read_confluent, rows, write_conflue
 from load import Load
 from members import KINDS, wait_shared_out
 from test_produce import produce_one
+from wire import PRODUCE, Wire, text
 
 PATIENCE = 20
 
@@ -253,17 +258,15 @@ def test_everything_is_there_after_a_restart(lab, name, how):
 
 def test_a_restart_forgets_no_producer(lab, name):
     """A batch that was acknowledged before kill -9 and is sent again afterwards is there once."""
-    import struct
-    from kafka.record.default_records import DefaultRecordBatchBuilder
-    from wire import PRODUCE, Wire, text
     cluster = BrokerCluster(lab, 1, name="alone")
     topic = name()
     admin_of(cluster).create_topics([NewTopic(topic, 1, 1)])[topic].result(10)
     wait_known(cluster, topic, 1)
 
     def send(sequence):
+        # Of now: a producer is forgotten a day after the time of its last record.
         builder = DefaultRecordBatchBuilder(2, 0, False, 42_000, 3, sequence, 1 << 20)
-        builder.append(0, 1_700_000_000_000, None, b"%d" % sequence, [])
+        builder.append(0, int(time.time() * 1000), None, b"%d" % sequence, [])
         batch = bytes(builder.build())
         with Wire(cluster[1]) as wire:
             answer = wire.ask(PRODUCE, 3, (
