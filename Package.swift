@@ -123,7 +123,8 @@ let package = Package(
             "BrokerRuntime", in: "Kafka",
             uses: [
                 "BrokerCore", "BrokerConfig", "Replication", "Metadata", "Raft", "CommitLog",
-                "KafkaRecords", "KafkaWire", "Timing", "Telemetry", "CLinux", logging, nio, nioPosix,
+                "KafkaRecords", "KafkaWire", "Timing", "Telemetry", "CLinux", logging, nio,
+                nioPosix,
                 nioHTTP,
             ]),
 

@@ -41,7 +41,8 @@ final class ClusterChecks {
         for node in nodes {
             guard let quorum = node.quorum else { continue }
             if let before = epochs[node.id], quorum.epoch < before {
-                throw Violation("the epoch of node \(node.id) fell from \(before) to \(quorum.epoch)")
+                throw Violation(
+                    "the epoch of node \(node.id) fell from \(before) to \(quorum.epoch)")
             }
             epochs[node.id] = quorum.epoch
             if let before = highWatermarks[node.id], quorum.highWatermark < before {

@@ -79,7 +79,8 @@ final class ClusterSimulation {
 
         var name: String {
             switch self {
-            case .node(let node, let part, let generation): "n\(node)p\(part.rawValue)g\(generation)"
+            case .node(let node, let part, let generation):
+                "n\(node)p\(part.rawValue)g\(generation)"
             case .client(let client): "c\(client)"
             }
         }
@@ -360,10 +361,12 @@ final class ClusterSimulation {
     private func tellReplicas() {
         for node in nodes {
             for partition in 0..<Self.partitions {
-                guard let replica = node.replica(Self.topic, partition), let log = replica.log else {
+                guard let replica = node.replica(Self.topic, partition), let log = replica.log
+                else {
                     continue
                 }
-                let acknowledged = clients.flatMap { $0.acknowledged[Int(partition)] }
+                let acknowledged =
+                    clients.flatMap { $0.acknowledged[Int(partition)] }
                     .map(\.offset).max() ?? -1
                 self.log(
                     "node \(node.id), partition \(partition): \(log.logStartOffset)..."

@@ -23,8 +23,9 @@ enum Simulate {
                 }
                 options.canary = canary
             default:
-                print("usage: simulate [--seeds N] [--first SEED] [--seconds S] "
-                    + "[--canary NAME] [--verbose]")
+                print(
+                    "usage: simulate [--seeds N] [--first SEED] [--seconds S] "
+                        + "[--canary NAME] [--verbose]")
                 exit(2)
             }
         }

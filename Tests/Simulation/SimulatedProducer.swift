@@ -69,7 +69,8 @@ final class SimulatedProducer {
     // MARK: Steps
 
     func step(now: Instant, send: Send) {
-        if !isAskingMetadata, now >= metadataAt, !knowsTopic || lanes.contains(where: { $0.leader < 0 })
+        if !isAskingMetadata, now >= metadataAt,
+            !knowsTopic || lanes.contains(where: { $0.leader < 0 })
         {
             askMetadata(now, send)
         }

@@ -85,7 +85,8 @@ package struct BrokerConfig: Sendable {
         }
         for text in list("controller.quorum.voters") {
             guard let voter = QuorumVoter(text) else {
-                complain("controller.quorum.voters", "has \(quoted(text)), which is not id@host:port")
+                complain(
+                    "controller.quorum.voters", "has \(quoted(text)), which is not id@host:port")
                 continue
             }
             if voters.contains(where: { $0.id == voter.id }) {
@@ -114,7 +115,8 @@ package struct BrokerConfig: Sendable {
         for mapping in list("listener.security.protocol.map")
         where mapping.split(separator: ":").last != "PLAINTEXT" {
             complain(
-                "listener.security.protocol.map", "has \(quoted(mapping)); only PLAINTEXT is served")
+                "listener.security.protocol.map", "has \(quoted(mapping)); only PLAINTEXT is served"
+            )
         }
         for policy in list("log.cleanup.policy") where policy != "delete" && policy != "compact" {
             complain("log.cleanup.policy", "knows delete and compact, not \(quoted(policy))")

@@ -39,9 +39,10 @@ package struct PropertiesFile: Equatable, Sendable {
     ) throws(PropertiesError) -> [(Int, [Character])] {
         var result: [(Int, [Character])] = []
         var open: (Int, [Character])?
-        for (index, raw) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
-            .enumerated()
-        {
+        for (index, raw) in text.split(
+            omittingEmptySubsequences: false, whereSeparator: \.isNewline
+        )
+        .enumerated() {
             var line = Array(raw.drop(while: \.isBlank))
             if open == nil, line.isEmpty || line[0] == "#" || line[0] == "!" { continue }
             let backslashes = line.reversed().prefix(while: { $0 == "\\" }).count
@@ -99,7 +100,8 @@ package struct PropertiesFile: Equatable, Sendable {
                 let scalar = Unicode.Scalar(code)
             else {
                 throw PropertiesError(
-                    line: number, message: "\\u must be followed by the four hexadecimal digits of "
+                    line: number,
+                    message: "\\u must be followed by the four hexadecimal digits of "
                         + "a character")
             }
             position += 4

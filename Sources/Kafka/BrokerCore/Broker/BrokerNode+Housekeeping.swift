@@ -27,6 +27,7 @@ extension BrokerNode {
                 let result = try log.applyRetention(
                     nowMs: nowMs, highWatermark: replica.highWatermark)
                 logs.removeLater(result.files, delayMs: log.config.fileDeleteDelayMs)
+                if result.segments > 0 { replicas.logStartMoved(replica.topicPartition) }
                 if result.segments > 0 {
                     say(
                         .info,

@@ -23,6 +23,7 @@ extension BrokerNode {
             }
         case .fetched(let token, let response):
             waitingFetches[token.high]?.remove(token)
+            count(response, token)
             answer(token, response)
         case .deletedRecords(let token, let response): answer(token, response)
         case .appended(let token, let error, let baseOffset):
@@ -48,6 +49,14 @@ extension BrokerNode {
         case .warning(let partition, let warning):
             say(warning.level, "\(partition): \(warning.text)")
         }
+    }
+
+    private func count(_ response: FetchResponse, _ token: RequestToken) {
+        var bytes = 0
+        for topic in response.responses {
+            for partition in topic.partitions { bytes += partition.records?.count ?? 0 }
+        }
+        counters.fetchedBytes += bytes
     }
 
     private func answer<Response: KafkaResponse>(_ token: RequestToken, _ response: Response) {
@@ -228,7 +237,8 @@ extension ReplicationWarning {
         case .truncatedBelowHighWatermark(let offset, let highWatermark):
             "truncated to \(offset), below the high watermark \(highWatermark): records that were "
                 + "acknowledged are gone, as after an unclean election"
-        case .resetToLeaderStart(let offset): "begun anew at \(offset), where the leader's log starts"
+        case .resetToLeaderStart(let offset):
+            "begun anew at \(offset), where the leader's log starts"
         case .isrShrunk(let isr, let isUnder):
             "in sync are only \(isr)" + (isUnder ? ", fewer than min.insync.replicas" : "")
         case .isrExpanded(let isr): "in sync are \(isr)"

@@ -18,7 +18,9 @@ extension BrokerNode {
             emit(.reply(token, address.pieces(response, version: version)))
             return
         }
+        counters.request(frame.apiKey)
         guard let api = ServedAPIs.broker[frame.apiKey], api.served.contains(frame.version) else {
+            counters.refusedRequests += 1
             emit(
                 .close(
                     connection: token.connection,
@@ -31,6 +33,7 @@ extension BrokerNode {
         case ProduceRequest.apiKey:
             let request = try frame.decode(ProduceRequest.self)
             replicaReplies[replicaToken] = address
+            counters.producedBytes += frame.body.readableBytes
             replicas.produce(request, version: frame.version, token: replicaToken)
         case FetchRequest.apiKey:
             let request = try frame.decode(FetchRequest.self)
@@ -145,8 +148,11 @@ extension BrokerNode {
     }
 
     private func create(_ names: [String]) {
-        create(names.filter { !ClusterView.isInternal($0) }.map { .init(
-            name: $0, numPartitions: -1, replicationFactor: -1) })
+        create(
+            names.filter { !ClusterView.isInternal($0) }.map {
+                .init(
+                    name: $0, numPartitions: -1, replicationFactor: -1)
+            })
         if names.contains(TopicName.consumerOffsets) { createOffsetsTopic() }
     }
 
@@ -185,7 +191,8 @@ extension BrokerNode {
             case .topicAlreadyExists: break
             default:
                 say(
-                    .warning, "topic \(topic.name), which a client asked for, cannot be made: "
+                    .warning,
+                    "topic \(topic.name), which a client asked for, cannot be made: "
                         + "\(topic.errorMessage ?? "\(topic.errorCode)")")
             }
         }

@@ -51,6 +51,7 @@ package final class BrokerNode: SteppedNode {
     var producerIds = ProducerIdBlocks()
     var creating: Set<String> = []
     var housekeeping: Housekeeping
+    var counters = BrokerCounters()
     var replicationEffects: [ReplicationEffect] = []
     var hasFailed = false
     var effects: [BrokerEffect] = []

@@ -134,7 +134,8 @@ struct ConfigDescriber {
     {
         // Version 0 asks for client metrics only, of which there are none.
         guard version > 0 else { return ListConfigResourcesResponse() }
-        let types = request.resourceTypes.isEmpty
+        let types =
+            request.resourceTypes.isEmpty
             ? [Self.topicType, Self.brokerType] : request.resourceTypes
         var response = ListConfigResourcesResponse()
         if types.contains(Self.topicType) {

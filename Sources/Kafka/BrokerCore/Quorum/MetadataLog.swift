@@ -63,7 +63,9 @@ final class MetadataLog: RaftLog {
     }
 
     func endOffset(forEpoch epoch: Int32) -> OffsetAndEpoch? {
-        guard log.logEndOffset > log.logStartOffset, let latest = log.latestEpoch else { return nil }
+        guard log.logEndOffset > log.logStartOffset, let latest = log.latestEpoch else {
+            return nil
+        }
         if epoch >= latest { return OffsetAndEpoch(offset: log.logEndOffset, epoch: latest) }
         // For an epoch before all that are known the log answers with that epoch itself.
         guard let found = log.endOffset(forEpoch: epoch), found.endOffset > log.logStartOffset,
@@ -233,7 +235,8 @@ final class MetadataLog: RaftLog {
 
     var latestSnapshot: OffsetAndEpoch? { snapshots.latest }
     var earliestSnapshot: OffsetAndEpoch? {
-        startOffset == 0 ? nil : snapshots.all.first { $0.offset == startOffset } ?? snapshots.latest
+        startOffset == 0
+            ? nil : snapshots.all.first { $0.offset == startOffset } ?? snapshots.latest
     }
 
     func image(of id: OffsetAndEpoch) throws(NodeStartError) -> MetadataImage {

@@ -51,9 +51,10 @@ extension QuorumNode {
 
     private func propose(_ records: [MetadataRecord], baseOffset: Int64, epoch: Int32) {
         guard raft.isLeader, raft.epoch == epoch else { return }
+        let version = controller?.image.metadataVersion ?? .newest
         var builder = RecordBatchBuilder()
         for record in records {
-            builder.append(key: nil, value: record.encoded(), timestamp: nowMs)
+            builder.append(key: nil, value: record.encoded(for: version), timestamp: nowMs)
         }
         let batch: ByteBuffer
         do {
@@ -87,7 +88,8 @@ extension QuorumNode {
     func catchControllerUp() {
         guard let controller, !controller.isActive, controller.nextOffset < handedOn else { return }
         do throws(NodeStartError) {
-            if controller.nextOffset < log.startOffset {
+            // A snapshot may stand in for the log only where no transaction is open in it.
+            if controller.nextOffset < log.startOffset, follower.isWhole {
                 stepController(.snapshot(follower.image, nextOffset: follower.nextOffset))
                 return
             }

@@ -31,8 +31,8 @@ package enum QuorumEffect {
 /// The metadata quorum's part of a node: a voter with its controller, or a broker's observer.
 ///
 /// Stepped like everything pure: frames and times go in, effects come out and are carried out in
-/// order. Only the metadata log and the quorum's state are written directly, through `Disk`, because
-/// nothing may be said before they are.
+/// order. Only the metadata log and the quorum's state are written directly, through `Disk`,
+/// because nothing may be said before they are.
 package final class QuorumNode: SteppedNode {
     let config: BrokerConfig
     let identity: NodeIdentity
@@ -88,7 +88,8 @@ package final class QuorumNode: SteppedNode {
             seed: seed, now: now, canary: canary)
         handedOn = 0
         if config.isController {
-            controller = Controller(config: Self.controllerConfig(config, identity), seed: seed &+ 1)
+            controller = Controller(
+                config: Self.controllerConfig(config, identity), seed: seed &+ 1)
         }
         try loadSnapshot()
         carryOut(raft.step(.timer, now: now))
@@ -114,7 +115,8 @@ package final class QuorumNode: SteppedNode {
         }
         return RaftConfiguration(
             nodeID: config.nodeID,
-            directoryID: DirectoryID(high: identity.directoryID.high, low: identity.directoryID.low),
+            directoryID: DirectoryID(
+                high: identity.directoryID.high, low: identity.directoryID.low),
             clusterID: identity.clusterID, voters: VoterSet(ids: config.voters.map(\.id)),
             timing: timing)
     }
@@ -170,8 +172,9 @@ package final class QuorumNode: SteppedNode {
         setTime(now, nowMs)
         guard let request = sent.removeValue(forKey: id) else { return }
         guard let body,
-            let response = (try? QuorumResponseReader.read(
-                apiKey: request.apiKey, version: request.version, body)).flatMap({ $0 })
+            let response =
+                (try? QuorumResponseReader.read(
+                    apiKey: request.apiKey, version: request.version, body)).flatMap({ $0 })
         else {
             carryOut(raft.step(.sendFailed(requestID: request.raftID), now: self.now))
             return
@@ -231,8 +234,10 @@ package final class QuorumNode: SteppedNode {
                 .node(.reply(address.token, responseWriter.pieces(response, to: address))))
         case .leaderChanged(let leaderID, let epoch):
             effects.append(.leader(id: leaderID, epoch: epoch))
-            say(.notice, leaderID.map { "controller \($0) leads in epoch \(epoch)" }
-                ?? "no controller leads in epoch \(epoch)")
+            say(
+                .notice,
+                leaderID.map { "controller \($0) leads in epoch \(epoch)" }
+                    ?? "no controller leads in epoch \(epoch)")
         case .becameLeader(let epoch, let startOffset):
             say(.notice, "this controller leads in epoch \(epoch)")
             stepController(.elected(epoch: epoch, logEndOffset: startOffset + 1))

@@ -36,7 +36,8 @@ struct SnapshotFiles {
 
     func path(_ id: OffsetAndEpoch) -> String {
         DiskPath.join(
-            directory, Self.digits(id.offset, 20) + "-" + Self.digits(Int64(id.epoch), 10)
+            directory,
+            Self.digits(id.offset, 20) + "-" + Self.digits(Int64(id.epoch), 10)
                 + Self.suffix)
     }
 
@@ -80,7 +81,9 @@ struct SnapshotFiles {
                         .encoded(version: 0), timestamp: timestamp), records: 1)
             var builder = RecordBatchBuilder()
             for record in image.snapshotRecords() {
-                builder.append(key: nil, value: record.encoded(), timestamp: timestamp)
+                builder.append(
+                    key: nil, value: record.encoded(for: image.metadataVersion),
+                    timestamp: timestamp)
                 if builder.sizeInBytes >= Self.batchBytes {
                     let count = Int64(builder.recordCount)
                     add(try builder.build(), records: count)

@@ -161,8 +161,9 @@ final class PeerPool {
     }
 
     private func connected(_ peer: Peer, _ channel: any Channel) {
-        guard let connection = try? channel.pipeline.syncOperations.handler(
-            type: PeerConnection.self)
+        guard
+            let connection = try? channel.pipeline.syncOperations.handler(
+                type: PeerConnection.self)
         else {
             connectFailed(peer, "it was closed at once")
             return

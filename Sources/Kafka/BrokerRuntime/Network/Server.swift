@@ -71,11 +71,13 @@ enum Server {
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(
                 .writeBufferWaterMark,
-                value: .init(low: 1 << 20, high: 4 << 20))
+                value: .init(low: 1 << 20, high: 4 << 20)
+            )
             .childChannelOption(
                 .recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(
-                    minimum: 2048, initial: 8192, maximum: 1 << 20))
+                    minimum: 2048, initial: 8192, maximum: 1 << 20)
+            )
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try initialize(channel, listener, nodeLoop.value, census.value, limits)

@@ -154,6 +154,27 @@ package final class BrokerProcess: Sendable {
             }
         }
         try await loop.submit { nodeLoop.value.drain() }.get()
+        if let place = HostAndPort(config.text("metrics.listener")) {
+            try await listenForMetrics(place, nodeLoop, quorum)
+        }
+    }
+
+    private func listenForMetrics(
+        _ place: HostAndPort, _ broker: NIOLoopBound<NodeLoop<BrokerNode>>,
+        _ quorum: NIOLoopBound<QuorumHost>
+    ) async throws {
+        let loop = brokerLoop
+        let quorumLoop = quorumLoop
+        do {
+            _ = try await MetricsServer.listen(place, on: loop) {
+                quorumLoop.submit { quorum.value.loop.node.metrics() }.hop(to: loop).map {
+                    $0 + broker.value.node.metrics()
+                }
+            }
+        } catch {
+            throw NodeStartError(
+                "cannot listen for metrics at \(place.host):\(place.port): \(error)")
+        }
     }
 
     private let shutDownBroker = LockedBox<(@Sendable () -> Void)?>(nil)

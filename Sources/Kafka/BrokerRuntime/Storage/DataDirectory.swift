@@ -82,7 +82,8 @@ final class DirectoryLock: Sendable {
         let path = directory + "/.lock"
         descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
         guard descriptor >= 0 else {
-            let reason = errno == ENOENT
+            let reason =
+                errno == ENOENT
                 ? "the directory does not exist; run `slice-broker format`"
                 : String(cString: strerror(errno))
             throw NodeStartError("cannot use \(directory): \(reason)")
