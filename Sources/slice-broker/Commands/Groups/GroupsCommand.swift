@@ -28,10 +28,17 @@ struct GroupsList: ClientCommand {
         var failures: [Failure] = []
         for broker in session.cluster.brokers.map(\.id) {
             do throws(ClientError) {
-                let answer = try session.cluster.call(
-                    ListGroupsRequest(statesFilter: state), at: broker)
-                guard answer.errorCode == .none else {
-                    throw .refused(answer.errorCode, "the groups of broker \(broker)")
+                // A broker that has just become a coordinator reads its groups first.
+                let what = "the groups of broker \(broker)"
+                let answer = try Attempts.until(
+                    milliseconds: 3000, giveUp: .refused(.coordinatorLoadInProgress, what)
+                ) { () throws(ClientError) in
+                    let answer = try session.cluster.call(
+                        ListGroupsRequest(statesFilter: state), at: broker)
+                    guard answer.errorCode == .none else {
+                        throw .refused(answer.errorCode, what)
+                    }
+                    return answer
                 }
                 list.add(answer, of: broker)
             } catch {
