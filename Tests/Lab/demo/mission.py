@@ -325,7 +325,8 @@ class Mission:
         wrong = [one for one in acknowledged
                  if one.producer == self.lost and cut < one.sent and one.at < heal]
         self.hold(not wrong, f"while {self.lost} was cut off, nothing that was written there was "
-                  "acknowledged there: there is no second truth", f"{len(wrong)} were" * bool(wrong))
+                  "acknowledged: there is no second truth",
+                  f"{len(wrong)} were" if wrong else "")
         self.facts["cut"]["acknowledged_alone"] = len(wrong)
 
     def kcat_reads(self, name):

@@ -6,7 +6,7 @@ import time
 from screen import FRAMES
 
 BARS = " ▁▂▃▄▅▆▇█"
-WIDTHS = (9, 19, 9, 9, 10, 14, 10)
+WIDTHS = (9, 21, 8, 8, 9, 14, 9)
 HEADER = ("CLUSTER", "BROKER", "LEADS", "IN SYNC", "SENT/S", "ACKNOWLEDGED/S", "READ/S")
 
 

@@ -134,12 +134,13 @@ def main():
     broker = Broker(args.broker, seconds=1)
     while True:
         seen = {}
-        try:
-            # Asked apart: without a quorum a broker still has its metadata.
-            seen["partitions"] = broker.partitions(args.topic)
-            seen["quorum"] = broker.quorum()
-        except (OSError, struct.error, IndexError, UnicodeDecodeError) as error:
-            seen["error"] = f"{type(error).__name__}: {error}"
+        # Asked apart: without a quorum a broker still has its metadata.
+        for what, ask in (("partitions", lambda: broker.partitions(args.topic)),
+                          ("quorum", broker.quorum)):
+            try:
+                seen[what] = ask()
+            except (OSError, struct.error, IndexError, UnicodeDecodeError) as error:
+                seen.setdefault("errors", {})[what] = f"{type(error).__name__}: {error}"
         print(json.dumps({"at": time.monotonic(), **seen}), flush=True)
         time.sleep(args.interval)
 

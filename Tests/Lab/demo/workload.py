@@ -17,12 +17,11 @@ from ledger import acknowledged_by, percentile, read_by
 
 HERE = Path(__file__).parent
 TOPIC, GROUP, PARTITIONS = "transfers", "auditors", 6
-# What clients of a stretched cluster should be told: librdkafka waits for 60 s for an answer to a
-# request that was on its way to a cluster that is cut off, and holds back what comes after it. A
-# broker says after request.timeout.ms that the replicas have not answered.
-PRODUCER = {"socket.timeout.ms": "1000", "request.timeout.ms": "800"}
-CONSUMER = {"socket.timeout.ms": "1000", "session.timeout.ms": "6000",
-            "auto.commit.interval.ms": "1000"}
+# What clients of a stretched cluster should be told: librdkafka waits 60 s for the answer to a
+# request that was on its way to a cluster that is cut off, and holds back what comes after it.
+SECOND = {"socket.timeout.ms": "1000"}
+PRODUCER = dict(SECOND)
+CONSUMER = {**SECOND, "session.timeout.ms": "6000", "auto.commit.interval.ms": "1000"}
 
 
 def clients_site():
@@ -83,7 +82,7 @@ class Workload:
         self.troubles = []
         self.unreachable, self.killed = set(), set()  # clusters, as the story has it
         self.started = time.monotonic()
-        self.on_news = lambda: None
+        self.on_news, self.is_ending = lambda: None, False
 
     # --- starting and ending -------------------------------------------------------------------
 
@@ -170,6 +169,7 @@ class Workload:
         return self._stop(self.consumers, seconds)
 
     def _stop(self, processes, seconds):
+        self.is_ending = True
         for process in processes.values():
             process.signal(signal.SIGTERM)
         return self.wait(lambda: not any(one.is_running for one in processes.values()), seconds)
@@ -191,10 +191,9 @@ class Workload:
 
     def _watch(self, name, said):
         before = self.views.get(name, {})
-        if "error" in said:
-            # What it said last is still what it said last.
-            said = {**before, "at": said["at"], "error": said["error"], "quorum": None}
-        self.views[name] = said
+        said["is_silent"] = "partitions" not in said
+        # What it said last of its partitions stands until it says something else.
+        self.views[name] = {"partitions": before.get("partitions"), **said}
 
     def _produce(self, name, said):
         if "fatal" in said:
@@ -224,7 +223,7 @@ class Workload:
         best = {}
         for name, view in self.views.items():
             for index, leader, epoch, replicas, in_sync in view.get("partitions") or []:
-                rank = (epoch, leader == self.nodes[name] and "error" not in view)
+                rank = (epoch, leader == self.nodes[name] and not view["is_silent"])
                 if index not in best or rank > best[index][0]:
                     best[index] = (rank, Partition(leader, epoch, replicas, in_sync))
         return {index: one for index, (_, one) in sorted(best.items())}
@@ -303,15 +302,22 @@ class Workload:
         deadline = time.monotonic() + seconds
         while True:
             self.poll()
-            for name in self.names:
-                if name not in self.killed and self.brokers and not self.broker(name).is_running:
-                    raise LabError(f"the broker of {name} ended by itself:\n"
-                                   + self.broker(name).process.tail())
+            self.look_for_the_dead()
             self.on_news()
             answer = predicate()
             if answer or time.monotonic() >= deadline:
                 return answer or None
             time.sleep(0.02)
+
+    def look_for_the_dead(self):
+        processes = [self.broker(name).process for name in self.names
+                     if self.brokers and name not in self.killed]
+        if not self.is_ending:
+            processes += [*self.producers.values(), *self.consumers.values()]
+        for process in processes:
+            if process is not None and not process.is_running:
+                raise LabError(f"{process.label} ended by itself with "
+                               f"{process.popen.returncode}:\n{process.tail(5)}")
 
     def go_on(self, seconds):
         self.wait(lambda: False, seconds)
@@ -327,7 +333,7 @@ class Workload:
             return "× killed", "bad"
         if name in self.unreachable:
             return "× cut off", "bad"
-        if "error" in self.views.get(name, {}):
+        if self.views.get(name, {}).get("is_silent"):
             return "○ silent", "warn"
         return "● up", "good"
 
