@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 
 @main
 struct SliceBroker: AsyncParsableCommand {
@@ -11,8 +12,17 @@ struct SliceBroker: AsyncParsableCommand {
               slice-broker random-uuid
               slice-broker format --config broker.properties --cluster-id ID
               slice-broker start --config broker.properties
+
+            The other commands ask a cluster that runs.
+
+            \(ExitStatus.help)
             """,
         subcommands: [
             StartCommand.self, FormatCommand.self, CheckCommand.self, RandomUUIDCommand.self,
-        ])
+        ] + ClientCommands.all)
+
+    static func main() async {
+        Glibc.exit(
+            await Invocation.run(SliceBroker.self, Array(CommandLine.arguments.dropFirst())))
+    }
 }

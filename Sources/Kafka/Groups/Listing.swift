@@ -4,9 +4,8 @@ import NIOCore
 // ListGroups and DescribeGroups.
 extension GroupCoordinator {
     func listGroups(_ request: ListGroupsRequest) -> ListGroupsResponse {
-        guard partitionCount != nil else {
-            return ListGroupsResponse(errorCode: .coordinatorNotAvailable)
-        }
+        // Before the first group there is no topic for groups, and no group.
+        guard partitionCount != nil else { return ListGroupsResponse() }
         let states = Set(request.statesFilter.map(\.lowercasedTrimmed))
         let types = Set(request.typesFilter.map(\.lowercasedTrimmed))
         guard types.isEmpty || types.contains("classic") else { return ListGroupsResponse() }

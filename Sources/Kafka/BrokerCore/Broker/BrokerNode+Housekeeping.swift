@@ -13,7 +13,8 @@ extension BrokerNode {
             case .retention: applyRetention()
             case .highWatermarks: writeHighWatermarks()
             case .recoveryPoints: logs.writeCheckpoints()
-            case .cleaning: break
+            case .cleaning: beginCleaning()
+            case .cleaningSlice: clean()
             case .flushing: flushOverdue()
             }
         }
@@ -40,6 +41,50 @@ extension BrokerNode {
             }
         }
         logs.removeDue()
+    }
+
+    private func beginCleaning() {
+        guard !logs.isCleaning, !logs.isOffline else { return }
+        let candidates = replicas.replicas.compactMap { replica in
+            replica.log.flatMap { log in
+                log.config.isCompacted
+                    ? CleanerCandidate(log: log, highWatermark: replica.highWatermark) : nil
+            }
+        }
+        guard !candidates.isEmpty else { return }
+        do {
+            try logs.beginCleaning(candidates)
+        } catch {
+            return carryOut(.storageFailed(candidates[0].log.topicPartition, error))
+        }
+        if logs.isCleaning { clean() }
+    }
+
+    /// One slice of compaction; when a log is done, the next that needs it.
+    private func clean() {
+        guard !logs.isOffline, let partition = logs.cleanedPartition else { return }
+        let step: CleanerStep
+        do {
+            step = try logs.clean()
+        } catch {
+            return carryOut(.storageFailed(partition, error))
+        }
+        if let ticket = step.flush, let replica = replicas.replica(partition) {
+            effects.append(.flush(TopicIdPartition(replica.topicId, replica.partition), ticket))
+        }
+        logs.removeLater(step.deleted, delayMs: step.deleteDelayMs)
+        if let report = step.report {
+            say(
+                .info,
+                "\(report.partition): compacted up to offset \(report.cleanedOffset), "
+                    + "\(report.recordsBefore) records to \(report.recordsAfter), "
+                    + "\(report.bytesBefore) bytes to \(report.bytesAfter)")
+        }
+        if logs.isCleaning {
+            housekeeping.goOnCleaning(now)
+        } else {
+            beginCleaning()
+        }
     }
 
     func writeHighWatermarks() {

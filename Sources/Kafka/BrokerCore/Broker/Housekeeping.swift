@@ -22,6 +22,8 @@ struct Housekeeping {
     private var recoveryPoints: Chore
     private var cleaning: Chore
     private var flushing: Chore
+    /// While a log is being compacted: when its next slice is.
+    private var nextSlice: Instant?
     var saidOffline = false
 
     init(config: BrokerConfig, now: Instant) {
@@ -38,10 +40,14 @@ struct Housekeeping {
     }
 
     var nextDeadline: Instant? {
-        [retention.due, highWatermarks.due, recoveryPoints.due, cleaning.due, flushing.due].min()
+        let chores = [retention, highWatermarks, recoveryPoints, cleaning, flushing]
+        return (chores.map(\.due) + [nextSlice].compactMap(\.self)).min()
     }
 
-    enum Task { case retention, highWatermarks, recoveryPoints, cleaning, flushing }
+    enum Task { case retention, highWatermarks, recoveryPoints, cleaning, cleaningSlice, flushing }
+
+    /// The loop has others to serve between two slices of compaction.
+    mutating func goOnCleaning(_ now: Instant) { nextSlice = now + .milliseconds(4) }
 
     mutating func due(_ now: Instant) -> [Task] {
         var tasks: [Task] = []
@@ -49,6 +55,10 @@ struct Housekeeping {
         if highWatermarks.isDue(now) { tasks.append(.highWatermarks) }
         if recoveryPoints.isDue(now) { tasks.append(.recoveryPoints) }
         if cleaning.isDue(now) { tasks.append(.cleaning) }
+        if let due = nextSlice, due <= now {
+            nextSlice = nil
+            tasks.append(.cleaningSlice)
+        }
         if flushing.isDue(now) { tasks.append(.flushing) }
         return tasks
     }

@@ -14,6 +14,7 @@ final class LogKeeper: LogStore {
     /// What has been put away, and when it may go.
     private var doomedFolders: [(path: String, dueMs: Int64)] = []
     private var doomedFiles: [(file: DeletedFile, dueMs: Int64)] = []
+    private let cleaner: LogCleaner
     private var problems: [String]
     private var hasClosed = false
 
@@ -21,6 +22,7 @@ final class LogKeeper: LogStore {
         self.directory = directory
         self.cluster = cluster
         random = SplitMix64(seed: seed)
+        cleaner = LogCleaner(directory: directory, secret: (random.next(), random.next()))
         problems = directory.problems
     }
 
@@ -79,6 +81,26 @@ final class LogKeeper: LogStore {
         for file in files { doomedFiles.append((file, nowMs + delayMs)) }
     }
 
+    // MARK: Compaction
+
+    /// What a slice of compaction may read and write: about a millisecond's work.
+    private static let cleaningBytes = 256 << 10
+
+    var isCleaning: Bool { cleaner.isRunning }
+    /// What is being compacted.
+    var cleanedPartition: TopicPartition? { cleaner.partition }
+
+    /// Begins with the log that needs it most, if any does.
+    func beginCleaning(_ candidates: [CleanerCandidate]) throws(LogError) {
+        _ = try cleaner.begin(candidates, nowMs: nowMs)
+    }
+
+    func clean() throws(LogError) -> CleanerStep {
+        let step = try cleaner.step(nowMs: nowMs, budgetBytes: Self.cleaningBytes)
+        if let problem = step.problem { problems.append(problem) }
+        return step
+    }
+
     func removeDue() {
         guard !isOffline else { return }
         let now = nowMs
@@ -104,6 +126,7 @@ final class LogKeeper: LogStore {
 
     func close() {
         guard !isOffline, !hasClosed else { return }
+        cleaner.stop()
         note { () throws(LogError) in try directory.close() }
         hasClosed = true
     }

@@ -60,6 +60,7 @@ package final class QuorumNode: SteppedNode {
     /// Requests sent to other nodes: Raft's id of each by ours.
     var sent: [UInt64: (raftID: UInt64, to: Int32, apiKey: Int16, version: Int16)] = [:]
     var nextRequest: UInt64 = 1
+    var registration = ControllerRegistrationState()
     /// Committed records up to here have been read and handed on.
     var handedOn: Int64
     var follower = MetadataFollower()
@@ -170,6 +171,7 @@ package final class QuorumNode: SteppedNode {
         _ id: UInt64, _ body: ByteBuffer?, now: Instant, nowMs: Int64
     ) {
         setTime(now, nowMs)
+        if id == registration.request { return registrationAnswered(body) }
         guard let request = sent.removeValue(forKey: id) else { return }
         guard let body,
             let response =
@@ -195,10 +197,12 @@ package final class QuorumNode: SteppedNode {
             }
             if let due = controller?.nextDeadline, due <= self.now { stepController(.tick) }
         }
+        registerIfDue()
     }
 
     package var nextDeadline: Instant? {
-        let deadlines = [raft.nextDeadline, controller?.nextDeadline].compactMap { $0 }
+        let deadlines = [raft.nextDeadline, controller?.nextDeadline, registration.due]
+            .compactMap { $0 }
         return deadlines.min()
     }
 
@@ -234,6 +238,7 @@ package final class QuorumNode: SteppedNode {
                 .node(.reply(address.token, responseWriter.pieces(response, to: address))))
         case .leaderChanged(let leaderID, let epoch):
             effects.append(.leader(id: leaderID, epoch: epoch))
+            registration.due = now
             say(
                 .notice,
                 leaderID.map { "controller \($0) leads in epoch \(epoch)" }
