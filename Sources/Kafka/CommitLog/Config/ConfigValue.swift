@@ -20,7 +20,9 @@ package struct ConfigError: Error, Hashable, Sendable, CustomStringConvertible {
         self.reason = reason
     }
 
-    package var description: String { "Invalid value \(value) for configuration \(name): \(reason)" }
+    package var description: String {
+        "Invalid value \(value) for configuration \(name): \(reason)"
+    }
 }
 
 package enum ConfigRule: Equatable, Sendable {
@@ -74,10 +76,14 @@ package struct ConfigDefinition: Equatable, Sendable {
             default: throw refused(text, "it is either true or false")
             }
         case .int:
-            guard let number = Int32(value) else { throw refused(text, "it is a number of 32 bits") }
+            guard let number = Int32(value) else {
+                throw refused(text, "it is a number of 32 bits")
+            }
             normal = String(number)
         case .long:
-            guard let number = Int64(value) else { throw refused(text, "it is a number of 64 bits") }
+            guard let number = Int64(value) else {
+                throw refused(text, "it is a number of 64 bits")
+            }
             normal = String(number)
         case .double:
             guard let number = Double(value), number.isFinite else {

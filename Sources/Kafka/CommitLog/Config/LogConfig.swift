@@ -30,6 +30,11 @@ package struct LogConfig: Equatable, Sendable {
 
     package init() {}
 
+    /// After how long a segment is closed: compaction does not touch the active one.
+    package var maxSegmentMs: Int64 {
+        isCompacted ? min(segmentMs, maxCompactionLagMs) : segmentMs
+    }
+
     /// A topic's own properties over a broker's defaults.
     package init(
         _ properties: [String: String], over defaults: LogConfig = LogConfig()

@@ -129,7 +129,8 @@ package enum TopicConfig {
             "For how many milliseconds records may wait before they are flushed to the disk."),
         make(
             "preallocate", .boolean, "false",
-            .only("false", because: "segments grow as they are written"), [.init("log.preallocate")],
+            .only("false", because: "segments grow as they are written"),
+            [.init("log.preallocate")],
             "Whether the room of a segment is taken when it is begun."),
     ]
 

@@ -25,6 +25,7 @@ package final class LogDirectory {
         static let recoveryPoints = "recovery-point-offset-checkpoint"
         static let highWatermarks = "replication-offset-checkpoint"
         static let logStarts = "log-start-offset-checkpoint"
+        static let cleanedOffsets = "cleaner-offset-checkpoint"
         static let cleanShutdown = ".kafka_cleanshutdown"
     }
 
@@ -42,8 +43,11 @@ package final class LogDirectory {
     private var recoveryPoints: [TopicPartition: Int64] = [:]
     private var logStarts: [TopicPartition: Int64] = [:]
     private var highWatermarks: [TopicPartition: Int64] = [:]
+    private var cleanedOffsets: [TopicPartition: Int64] = [:]
     private var logs: [TopicPartition: PartitionLog] = [:]
     private var appendCount: UInt64 = 0
+    /// Partitions of which the checkpoints on the disk may still speak, though they are no more.
+    private var departed: Set<TopicPartition> = []
 
     /// Whether the checkpoints in the directory are this object's to read and write.
     private let keepsCheckpoints: Bool
@@ -85,6 +89,13 @@ package final class LogDirectory {
         recoveryPoints = try readCheckpoint(FileName.recoveryPoints)
         logStarts = try readCheckpoint(FileName.logStarts)
         highWatermarks = try readCheckpoint(FileName.highWatermarks)
+        cleanedOffsets = try readCheckpoint(FileName.cleanedOffsets)
+        let present = Set(entries.filter(\.isDirectory).map(\.name))
+        for partition in Set(recoveryPoints.keys).union(logStarts.keys).union(cleanedOffsets.keys)
+        where !present.contains(partition.description) {
+            departed.insert(partition)
+        }
+        for partition in departed { highWatermarks[partition] = nil }
     }
 
     /// A checkpoint that is damaged is worth nothing, and costs nothing but time.
@@ -142,6 +153,7 @@ package final class LogDirectory {
             if let topicId, let known = try topicIdOnDisk(folder), known != topicId {
                 try putAway(partition, unique: unique)
             }
+            try forgetDeparted(partition)
             let log = PartitionLog(
                 directory: self, topicPartition: partition, topicId: topicId, config: config,
                 nowMs: nowMs)
@@ -197,8 +209,7 @@ package final class LogDirectory {
     private func putAway(
         _ partition: TopicPartition, unique: String
     ) throws(LogError) -> String {
-        recoveryPoints[partition] = nil
-        logStarts[partition] = nil
+        departed.insert(partition)
         highWatermarks[partition] = nil
         let away = DiskPath.join(path, PartitionDirectoryName.deleted(partition, unique: unique))
         do {
@@ -242,12 +253,53 @@ package final class LogDirectory {
 
     /// Writes down how far each log is on the disk, and where each begins.
     package func writeCheckpoints() throws(LogError) {
+        for partition in departed { forget(partition) }
         for (partition, log) in logs {
             recoveryPoints[partition] = log.flushedOffset
             logStarts[partition] = log.logStartOffset
         }
-        try write(recoveryPoints, to: FileName.recoveryPoints)
+        // The starts first: what retention dropped may never have been on the disk, and must not
+        // be believed whole should its files come back.
         try write(logStarts.filter { $0.value > 0 }, to: FileName.logStarts)
+        try write(recoveryPoints, to: FileName.recoveryPoints)
+        departed.removeAll()
+    }
+
+    private func forget(_ partition: TopicPartition) {
+        recoveryPoints[partition] = nil
+        logStarts[partition] = nil
+        cleanedOffsets[partition] = nil
+    }
+
+    /// A new log of the same name must not be believed whole up to where the old one was: a crash
+    /// would not look at what is below.
+    private func forgetDeparted(_ partition: TopicPartition) throws(LogError) {
+        guard departed.contains(partition) else { return }
+        try writeCheckpoints()
+        try write(cleanedOffsets, to: FileName.cleanedOffsets)
+    }
+
+    /// Up to where compaction has been through each log.
+    package var cleanedOffset: [TopicPartition: Int64] { cleanedOffsets }
+
+    package func setCleanedOffset(
+        _ offset: Int64, of partition: TopicPartition
+    ) throws(LogError) {
+        cleanedOffsets[partition] = offset
+        try write(cleanedOffsets, to: FileName.cleanedOffsets)
+    }
+
+    /// The partitions that have a folder here, with the topics they say they belong to.
+    package func partitionsOnDisk() throws(LogError) -> [(TopicPartition, topicId: KafkaUUID?)] {
+        let entries = try onDisk { () throws(DiskError) in try disk.list(path) }
+        var found: [(TopicPartition, topicId: KafkaUUID?)] = []
+        for entry in entries where entry.isDirectory {
+            guard case .partition(let partition) = PartitionDirectoryName(entry.name) else {
+                continue
+            }
+            found.append((partition, try topicIdOnDisk(DiskPath.join(path, entry.name))))
+        }
+        return found
     }
 
     package func writeHighWatermarks(
@@ -261,8 +313,21 @@ package final class LogDirectory {
     func lowerRecoveryPoint(
         of partition: TopicPartition, to offset: Int64
     ) throws(LogError) {
-        guard let known = recoveryPoints[partition], known > offset else { return }
-        recoveryPoints[partition] = offset
+        if let known = recoveryPoints[partition], known > offset {
+            recoveryPoints[partition] = offset
+            try write(recoveryPoints, to: FileName.recoveryPoints)
+        }
+        // New records may come below the old start, and are there to be read.
+        if let known = logStarts[partition], known > offset {
+            logStarts[partition] = offset
+            try write(logStarts.filter { $0.value > 0 }, to: FileName.logStarts)
+        }
+    }
+
+    /// Compaction leaves gaps, which recovery takes for losses above the recovery point.
+    func raiseRecoveryPoint(of log: PartitionLog) throws(LogError) {
+        guard recoveryPoints[log.topicPartition] ?? 0 < log.flushedOffset else { return }
+        recoveryPoints[log.topicPartition] = log.flushedOffset
         try write(recoveryPoints, to: FileName.recoveryPoints)
     }
 
@@ -286,7 +351,9 @@ package final class LogDirectory {
     // MARK: The end
 
     /// Flushes and closes every log and says so on the disk: the next start reads nothing again.
-    package func close() throws(LogError) {
+    /// - Parameter brokerEpoch: under which the broker was registered, for the controller's
+    ///   eligible leader replicas (KIP-966).
+    package func close(brokerEpoch: Int64 = -1) throws(LogError) {
         for partition in logs.keys.sorted() {
             guard let log = logs[partition] else { continue }
             try log.closeCleanly()
@@ -298,23 +365,9 @@ package final class LogDirectory {
         do {
             try disk.replace(
                 DiskPath.join(path, FileName.cleanShutdown),
-                with: ByteBuffer(string: "{\"version\":0,\"brokerEpoch\":-1}"))
+                with: ByteBuffer(string: "{\"version\":0,\"brokerEpoch\":\(brokerEpoch)}"))
         } catch {
             throw .storage(error)
         }
-    }
-}
-
-extension PartitionLog {
-    /// Everything that a start after a clean shutdown believes is on the disk.
-    func closeCleanly() throws(LogError) {
-        // A flush that is under way elsewhere is overtaken by this one.
-        flushInFlight = nil
-        try guarded { () throws(LogError) in
-            try takeSnapshot()
-            try active.writeIndexes()
-            active.isUnsynced = true
-        }
-        try flush()
     }
 }

@@ -14,6 +14,9 @@ package struct LogFileName: Hashable, Sendable {
         case cleaned, swap, deleted
     }
 
+    /// No segment begins above: an index entry, and the offset behind it, still fit.
+    package static let maxOffset = Int64.max - Int64(Int32.max) - 1
+
     package var offset: Int64
     package var kind: Kind
     package var stage: Stage?
@@ -28,7 +31,8 @@ package struct LogFileName: Hashable, Sendable {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 2 || parts.count == 3 else { return nil }
         guard parts[0].utf8.count == 20, parts[0].utf8.allSatisfy({ (48...57).contains($0) }),
-            let offset = Int64(parts[0]), let kind = Kind(rawValue: String(parts[1]))
+            let offset = Int64(parts[0]), offset <= Self.maxOffset,
+            let kind = Kind(rawValue: String(parts[1]))
         else { return nil }
         self.offset = offset
         self.kind = kind

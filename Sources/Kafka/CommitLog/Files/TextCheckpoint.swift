@@ -39,6 +39,11 @@ package enum TextCheckpoint {
     package struct Entry: Equatable, Sendable {
         package var partition: TopicPartition
         package var offset: Int64
+
+        package init(partition: TopicPartition, offset: Int64) {
+            self.partition = partition
+            self.offset = offset
+        }
     }
 
     package static func decodeOffsets(_ bytes: ByteBuffer) throws(Invalid) -> [Entry] {

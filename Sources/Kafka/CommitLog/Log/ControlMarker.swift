@@ -3,7 +3,19 @@ import NIOCore
 
 /// What the log changes in a batch beside its place: the time of the append.
 enum BatchStamp {
+    private static let baseTimestamp = 27
     private static let maxTimestamp = 35
+
+    /// Gives a batch that has no records its times.
+    static func setTimes(_ timestamp: Int64, in batch: inout ByteBuffer) {
+        let index = batch.readerIndex
+        batch.setInteger(timestamp, at: index + baseTimestamp)
+        batch.setInteger(timestamp, at: index + maxTimestamp)
+        let checksum = batch.withUnsafeReadableBytes {
+            crc32c(UnsafeRawBufferPointer(rebasing: $0.dropFirst(RecordBatchHeader.checkedOffset)))
+        }
+        batch.setInteger(checksum, at: index + RecordBatchHeader.crcOffset)
+    }
 
     /// Gives all records of a batch one timestamp. Done here field by field, because a slice of
     /// the batch, however short it lives, would make the buffer copy all of itself.

@@ -89,7 +89,8 @@ extension PartitionLog {
             buffer = buffer.getSlice(at: start, length: index - start) ?? buffer
         }
         return try write(
-            Self.trimmed(consume buffer), firstOffset: first, lastOffset: next - 1, largestTimestamp: largest,
+            Self.trimmed(consume buffer), firstOffset: first, lastOffset: next - 1,
+            largestTimestamp: largest,
             nowMs: nowMs)
     }
 
@@ -125,9 +126,14 @@ extension PartitionLog {
                 bytes: buffer.readableBytes, lastOffset: lastOffset,
                 largestTimestamp: largestTimestamp, nowMs: nowMs)
             {
-                try roll(at: firstOffset, nowMs: nowMs)
+                // A segment begins where the one before it ends, though a leader's compaction may
+                // have left a gap: so that after a crash a gap tells of something lost.
+                let fits = lastOffset - logEndOffset <= Int64(Int32.max)
+                try roll(at: fits ? nil : firstOffset, nowMs: nowMs)
             }
             let segment = active
+            // Before the first append after a start: what is larger is not known otherwise.
+            _ = try segment.largestTimestamp()
             try segment.loadIndexes()
             let position = segment.size
             try writeWhole(buffer, to: segment, at: position)
@@ -251,7 +257,7 @@ extension PartitionLog {
             first >= 0
             ? largestTimestamp.subtractingReportingOverflow(first).partialValue
             : nowMs.subtractingReportingOverflow(segment.bornMs).partialValue
-        if waited > config.segmentMs - jitter(of: segment) { return true }
+        if waited > config.maxSegmentMs - jitter(of: segment) { return true }
         try segment.loadIndexes()
         let offsets = segment.loadedOffsets?.sizeInBytes ?? 0
         let times = segment.loadedTimes?.sizeInBytes ?? 0
@@ -269,10 +275,12 @@ extension PartitionLog {
 
     /// Spread over segments and partitions, but the same after a restart.
     private func jitter(of segment: LogSegment) -> Int64 {
-        let bound = min(config.segmentJitterMs, config.segmentMs)
+        let bound = min(config.segmentJitterMs, config.maxSegmentMs)
         guard bound > 0 else { return 0 }
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-        for byte in topicPartition.description.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        for byte in topicPartition.description.utf8 {
+            hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
+        }
         hash = (hash ^ UInt64(bitPattern: segment.baseOffset)) &* 0x9e37_79b9_7f4a_7c15
         return Int64((hash >> 1) % UInt64(bound))
     }

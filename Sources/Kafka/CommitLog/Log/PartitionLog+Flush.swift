@@ -61,13 +61,19 @@ extension PartitionLog {
 
     /// Collects what is not durable. Nil when there is nothing, or a flush is under way.
     package func beginFlush() throws(LogError) -> FlushTicket? {
+        try beginFlush(isLast: false)
+    }
+
+    /// The last flush before a clean shutdown leaves nothing to be rebuilt.
+    private func beginFlush(isLast: Bool) throws(LogError) -> FlushTicket? {
         try guarded { () throws(LogError) -> FlushTicket? in
             guard flushInFlight == nil else { return nil }
             var steps: [FlushTicket.Step] = []
-            for segment in segments where segment.isUnsynced {
+            flushingSegments = segments.filter(\.isUnsynced)
+            for segment in flushingSegments {
                 steps.append(.sync(try segment.file()))
                 // The active segment's indexes are rebuilt after a crash; closed ones are not.
-                if segment !== active {
+                if segment !== active || isLast {
                     try segment.writeIndexes()
                     for kind in [LogFileName.Kind.index, .timeindex, .txnindex] {
                         let path = segment.path(kind)
@@ -89,7 +95,7 @@ extension PartitionLog {
         }
     }
 
-    private func openIfThere(_ path: String) throws(LogError) -> (any DiskFile)? {
+    func openIfThere(_ path: String) throws(LogError) -> (any DiskFile)? {
         do {
             return try disk.open(path, create: false)
         } catch {
@@ -111,8 +117,10 @@ extension PartitionLog {
 
     /// The ticket has been carried out.
     package func completeFlush(_ ticket: FlushTicket, nowMs: Int64) throws(LogError) {
+        if cleanerFlush == ticket.id { cleanerFlush = nil }
         guard flushInFlight == ticket.id else { return }
         flushInFlight = nil
+        flushingSegments = []
         lastFlushMs = nowMs
         flushedOffset = max(flushedOffset, min(ticket.endOffset, flushBound))
         if bytesSinceSnapshot >= directory.settings.snapshotIntervalBytes {
@@ -130,7 +138,30 @@ extension PartitionLog {
     /// Begins, carries out and completes a flush.
     package func flush(nowMs: Int64? = nil) throws(LogError) {
         guard flushInFlight == nil else { return try syncAll() }
-        guard let ticket = try beginFlush() else { return }
+        try flush(isLast: false, nowMs: nowMs)
+    }
+
+    /// Makes durable all that a start after a clean shutdown believes. A flush that is under way
+    /// elsewhere is overtaken.
+    func closeCleanly() throws(LogError) {
+        flushInFlight = nil
+        try guarded { () throws(LogError) in
+            try takeSnapshot()
+            if active.size > 0 {
+                try active.loadIndexes()
+                _ = try active.largestTimestamp()
+                active.noteLargest()
+                active.isUnsynced = true
+            }
+            for segment in flushingSegments { segment.isUnsynced = true }
+            directoryIsUnsynced = true
+            epochs.isDirty = true
+        }
+        try flush(isLast: true, nowMs: nil)
+    }
+
+    private func flush(isLast: Bool, nowMs: Int64?) throws(LogError) {
+        guard let ticket = try beginFlush(isLast: isLast) else { return }
         do {
             try ticket.perform()
         } catch {
@@ -144,7 +175,8 @@ extension PartitionLog {
     /// recovery point rises when the ticket is complete.
     private func syncAll() throws(LogError) {
         try guarded { () throws(LogError) in
-            for segment in segments[segmentIndex(for: flushedOffset)...] {
+            for segment in segments
+            where segment.isUnsynced || flushingSegments.contains(where: { $0 === segment }) {
                 let file = try segment.file()
                 try onDisk { () throws(DiskError) in try file.sync() }
             }

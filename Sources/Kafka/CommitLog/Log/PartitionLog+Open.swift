@@ -20,20 +20,14 @@ extension PartitionLog {
         try findSegments(entries)
         logStartOffset = max(
             checkpoint.logStartOffset, segments.first?.baseOffset ?? checkpoint.logStartOffset)
+        try removeSegments(below: logStartOffset)
         let hasEpochs = try loadEpochs()
         if segments.isEmpty {
             try begin(at: logStartOffset, nowMs: nowMs)
             return
         }
-        let end: Int64
-        if checkpoint.isClean, let known = try cleanEnd() {
-            end = known
-            flushedOffset = end
-            logEndOffset = end
-            try removeSnapshots { $0 > end }
-            if hasEpochs { epochs.truncateEnd(to: end) } else { try rebuildEpochs(before: end) }
-            try rebuildProducers(to: end)
-        } else {
+        let isWhole = checkpoint.isClean ? try openClean(hasEpochs: hasEpochs) : false
+        if !isWhole {
             try recover(checkpoint, hasEpochs: hasEpochs)
         }
         if logEndOffset < logStartOffset {
@@ -46,6 +40,13 @@ extension PartitionLog {
         epochs.truncateStart(to: logStartOffset)
         removeStraySnapshotNames()
         producers.removeExpired(nowMs: nowMs, after: directory.settings.producerIdExpirationMs)
+    }
+
+    /// Segments below the log's start are deleted already, whatever a crash brought back.
+    private func removeSegments(below start: Int64) throws(LogError) {
+        while segments.count > 1, segments[1].baseOffset <= start {
+            try remove(segments.removeFirst())
+        }
     }
 
     private func begin(at offset: Int64, nowMs: Int64) throws(LogError) {
@@ -100,16 +101,36 @@ extension PartitionLog {
         let swap = LogSegment(
             baseOffset: offset, directory: path, disk: disk, size: size, modifiedMs: 0)
         swap.stage = .swap
-        var next = offset
-        var cursor = try swap.cursor(from: 0, pieceSize: BatchCursor.scanPiece)
-        while let found = try cursor.next() { next = found.header.lastOffset + 1 }
+        let next = try endOfSwap(swap)
+        let source = LogFileName(offset, .log).text
+        if next == nil, entries.contains(where: { $0.name == source }) {
+            // Damaged; but what it was made from is still there.
+            return try remove(swap)
+        }
+        let end = next ?? offset
         for entry in entries {
             guard let name = LogFileName(entry.name), name.stage == nil, name.kind != .snapshot,
-                name.offset >= offset, name.offset < max(next, offset + 1)
+                name.offset >= offset, name.offset < max(end, offset + 1)
             else { continue }
             try removeFile(name.text)
         }
         try swap.rename(to: nil)
+    }
+
+    /// Nil where the segment cannot be read to its end.
+    private func endOfSwap(_ swap: LogSegment) throws(LogError) -> Int64? {
+        var end = swap.baseOffset
+        do {
+            var cursor = try swap.cursor(from: 0, pieceSize: BatchCursor.scanPiece)
+            while let found = try cursor.next() {
+                guard Self.isValid(found.header, try cursor.bytes(of: found)) else { return nil }
+                end = found.header.lastOffset + 1
+            }
+        } catch {
+            guard case .corruptBatch = error else { throw error }
+            return nil
+        }
+        return end
     }
 
     private func removeFile(_ name: String) throws(LogError) {
@@ -165,27 +186,41 @@ extension PartitionLog {
 
     // MARK: After a clean shutdown
 
-    /// The log's end, from the last few batches of the last segment. Nil where they or the index
-    /// are not as a clean shutdown leaves them.
-    private func cleanEnd() throws(LogError) -> Int64? {
+    /// Believes what is there, and reads no more than the last few batches of the last segment.
+    /// False where they, or the index, are not as a clean shutdown leaves them.
+    private func openClean(hasEpochs: Bool) throws(LogError) -> Bool {
         do {
-            return try active.nextOffset(interval: config.indexIntervalBytes)
+            let end = try active.nextOffset(interval: config.indexIntervalBytes)
+            flushedOffset = end
+            logEndOffset = end
+            try removeSnapshots { $0 > end }
+            if hasEpochs {
+                epochs.truncateEnd(to: end)
+            } else {
+                try rebuildEpochs(from: 0, before: end)
+            }
+            try rebuildProducers(to: end)
+            return true
         } catch {
             guard case .corruptBatch = error else { throw error }
-            return nil
+            return false
         }
     }
 
-    /// The epochs, from the headers of all batches below an offset.
-    func rebuildEpochs(before end: Int64) throws(LogError) {
-        epochs.removeAll()
+    /// The epochs, from the headers of the batches between two offsets.
+    func rebuildEpochs(from start: Int64, before end: Int64) throws(LogError) {
         epochs.isDirty = true
-        for segment in segments where segment.baseOffset < end {
+        for segment in segments[segmentIndex(for: start)...] where segment.baseOffset < end {
             var cursor = try segment.cursor(from: 0, pieceSize: BatchCursor.scanPiece)
-            while let found = try cursor.next(), found.header.baseOffset < end {
-                epochs.assign(
-                    epoch: found.header.partitionLeaderEpoch,
-                    startOffset: found.header.baseOffset)
+            do {
+                while let found = try cursor.next(), found.header.baseOffset < end {
+                    guard found.header.partitionLeaderEpoch > epochs.latest ?? -1 else { continue }
+                    epochs.assign(
+                        epoch: found.header.partitionLeaderEpoch,
+                        startOffset: found.header.baseOffset)
+                }
+            } catch {
+                guard case .corruptBatch = error else { throw error }
             }
         }
     }

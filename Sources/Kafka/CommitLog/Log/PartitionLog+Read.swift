@@ -138,7 +138,8 @@ extension PartitionLog {
                 return .nothing(at: offset)
             }
             var end = try Self.end(in: segment, first: first, maxBytes: maxBytes)
-            let segmentEnd = index + 1 < segments.count ? segments[index + 1].baseOffset : logEndOffset
+            let isLast = index + 1 == segments.count
+            let segmentEnd = isLast ? logEndOffset : segments[index + 1].baseOffset
             if limit < segmentEnd, try segment.offsets().entry(notAbove: limit).position < end {
                 // A batch that holds the limit, or the first one behind it.
                 if let bound = try segment.batch(atOrAfter: limit, interval: interval) {

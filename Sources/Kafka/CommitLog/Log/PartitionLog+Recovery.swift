@@ -13,37 +13,27 @@ extension PartitionLog {
         var index = segmentIndex(for: point)
         // Below the recovery point all segments are whole, unless someone else was here.
         var start = try recoveryStart(in: segments[index], point: point)
-        if !hasEpochs {
-            if try !canRebuildEpochs(before: start.offset) { (index, start) = (0, .beginning(segments[0])) }
-        } else {
-            epochs.truncateEnd(to: start.offset)
-        }
+        try recoverEpochs(before: start, in: index, hasEpochs: hasEpochs)
         // What was written behind the recovery point may have been meant for other records.
         try removeSnapshots { $0 > start.offset }
-        do {
-            try rebuildProducers(to: start.offset)
-        } catch {
-            guard case .corruptBatch = error else { throw error }
-            // Something below the recovery point is broken after all: begin at the beginning.
-            (index, start) = (0, .beginning(segments[0]))
-            epochs.truncateEnd(to: start.offset)
-            try removeSnapshots { $0 > start.offset }
-            producers.reset(endOffset: start.offset)
-        }
+        try rebuildProducers(to: start.offset)
         var scan = RecoveryScan(nextOffset: start.offset)
         logEndOffset = start.offset
         while index < segments.count {
-            let segment = segments[index]
-            if segment.baseOffset > scan.nextOffset, index > 0 {
-                scan.nextOffset = segment.baseOffset
-            }
-            let isWhole = try recover(segment, from: start, &scan)
+            let isWhole = try recover(segments[index], from: start, &scan)
             logEndOffset = scan.nextOffset
             index += 1
-            guard isWhole else { break }
-            guard index < segments.count else { break }
-            producers.setEndOffset(segments[index].baseOffset)
-            logEndOffset = max(logEndOffset, segments[index].baseOffset)
+            guard isWhole, index < segments.count else { break }
+            let next = segments[index].baseOffset
+            // Compaction leaves gaps, but only where all is on the disk. Elsewhere the end of the
+            // segment before is lost, though it looks whole; or it overlaps the next because a
+            // truncation never reached the disk.
+            guard next == scan.nextOffset || (next > scan.nextOffset && next <= point) else {
+                break
+            }
+            scan.nextOffset = next
+            logEndOffset = scan.nextOffset
+            producers.setEndOffset(logEndOffset)
             try takeSnapshot()
             start = .beginning(segments[index])
         }
@@ -55,11 +45,35 @@ extension PartitionLog {
         directoryIsUnsynced = true
     }
 
+    /// The checkpoint of the epochs is written with a flush, but not in one step with it: what
+    /// it lacks shows in the batch where recovery begins, or in the last one before.
+    private func recoverEpochs(
+        before start: RecoveryStart, in index: Int, hasEpochs: Bool
+    ) throws(LogError) {
+        guard hasEpochs else { return try rebuildEpochs(from: 0, before: start.offset) }
+        epochs.truncateEnd(to: start.offset)
+        var last = start.epoch
+        if last == nil, index > 0 {
+            let segment = segments[index - 1]
+            let position = try segment.offsets().last?.position ?? 0
+            var cursor = try segment.cursor(from: position, pieceSize: BatchCursor.searchPiece)
+            do {
+                while let found = try cursor.next() { last = found.header.partitionLeaderEpoch }
+            } catch {
+                guard case .corruptBatch = error else { throw error }
+            }
+        }
+        guard let last, last > epochs.latest ?? -1 else { return }
+        try rebuildEpochs(from: epochs.entries.last?.startOffset ?? 0, before: start.offset)
+    }
+
     /// Where in a segment recovery begins.
     struct RecoveryStart {
         var position: Int64
         /// Everything before has smaller offsets.
         var offset: Int64
+        /// Of the batch there, where one has been looked at.
+        var epoch: Int32?
 
         static func beginning(_ segment: LogSegment) -> RecoveryStart {
             RecoveryStart(position: 0, offset: segment.baseOffset)
@@ -85,7 +99,9 @@ extension PartitionLog {
                 found.header.baseOffset >= segment.baseOffset,
                 Self.isValid(found.header, try cursor.bytes(of: found))
             else { return .beginning(segment) }
-            return RecoveryStart(position: found.position, offset: found.header.baseOffset)
+            return RecoveryStart(
+                position: found.position, offset: found.header.baseOffset,
+                epoch: found.header.partitionLeaderEpoch)
         } catch {
             guard case .corruptBatch = error else { throw error }
             return .beginning(segment)
@@ -98,17 +114,6 @@ extension PartitionLog {
             return false
         }
         return true
-    }
-
-    private func canRebuildEpochs(before end: Int64) throws(LogError) -> Bool {
-        do {
-            try rebuildEpochs(before: end)
-            return true
-        } catch {
-            guard case .corruptBatch = error else { throw error }
-            epochs.removeAll()
-            return false
-        }
     }
 
     /// Reads a segment from a place on. False when it had to be cut.
@@ -156,7 +161,11 @@ extension PartitionLog {
         let isWhole = end == segment.size
         if !isWhole {
             let file = try segment.file()
-            try onDisk { () throws(DiskError) in try file.truncate(to: end) }
+            // What is cut off now must not come back behind other records.
+            try onDisk { () throws(DiskError) in
+                try file.truncate(to: end)
+                try file.sync()
+            }
             segment.size = end
         }
         segment.noteLargest()
@@ -182,6 +191,7 @@ extension PartitionLog {
         for segment in segments[index...].reversed() { try remove(segment) }
         segments.removeLast(segments.count - index)
         try removeSnapshots { $0 > logEndOffset }
+        try onDisk { () throws(DiskError) in try disk.syncDirectory(path) }
     }
 
     // MARK: Transaction indexes

@@ -66,6 +66,9 @@ extension PartitionLog {
         guard count > 0 else { return }
         // The log never has no segment: a new one takes the place of the last.
         if count == segments.count { try roll(nowMs: nowMs) }
+        // What stays must be there before the rest goes, or a loss of power could leave nothing,
+        // and the log would begin anew at offset 0; and what goes may come back, and be looked at.
+        if flushedOffset < segments[count].baseOffset { try flush() }
         let dropped = Array(segments.prefix(count))
         result.segments += count
         result.bytes += dropped.reduce(0) { $0 + $1.size }

@@ -6,6 +6,12 @@ package struct OffsetAndTime: Equatable, Sendable {
     package var offset: Int64
     package var timestamp: Int64
     package var leaderEpoch: Int32?
+
+    package init(offset: Int64, timestamp: Int64, leaderEpoch: Int32?) {
+        self.offset = offset
+        self.timestamp = timestamp
+        self.leaderEpoch = leaderEpoch
+    }
 }
 
 extension PartitionLog {
@@ -77,7 +83,7 @@ extension PartitionLog {
                 guard found.header.maxTimestamp == entry.timestamp else { continue }
                 let batch = try cursor.bytes(of: found)
                 let record = try LogRecords.first(batch) { $0.timestamp == entry.timestamp }
-                guard let record else { return nil }
+                guard let record else { continue }
                 return OffsetAndTime(
                     offset: record.offset, timestamp: record.timestamp,
                     leaderEpoch: Self.epoch(of: found.header))

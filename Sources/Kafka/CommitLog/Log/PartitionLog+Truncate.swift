@@ -1,10 +1,10 @@
 import KafkaRecords
 
 extension PartitionLog {
-    /// Removes records from `offset` on, so that the log ends there. A batch that holds the
-    /// offset goes as a whole, and the log then ends where that batch began: its leader will
-    /// send all of it again. (In Kafka the log's end is the offset all the same; where replicas
-    /// part is always between batches.)
+    /// Removes records from `offset` on. A batch that holds the offset goes as a whole, and the
+    /// log then ends where that batch began: its leader will send all of it again. Nor does the
+    /// log end within a gap that compaction has left. (In Kafka the log's end is the offset all
+    /// the same, until the next start; where replicas part is always between batches.)
     package func truncate(to offset: Int64) throws(LogError) {
         guard offset < logEndOffset else {
             // An epoch that began here and wrote nothing: a leader that never saw it would have
@@ -16,18 +16,20 @@ extension PartitionLog {
             guard offset > segments[0].baseOffset else {
                 return try startOver(at: max(0, offset))
             }
+            try willTruncate(to: offset)
             try lowerFlushed(to: offset)
             dropRecent()
             try removeSegments(from: offset)
             let segment = active
-            var end = offset
-            if let found = try segment.batch(
-                atOrAfter: offset, interval: config.indexIntervalBytes)
-            {
-                end = min(end, found.header.baseOffset)
-                try lowerFlushed(to: end)
-                try segment.truncate(toPosition: found.position, offset: end)
+            let interval = config.indexIntervalBytes
+            if let found = try segment.batch(atOrAfter: offset, interval: interval) {
+                let cut = min(offset, found.header.baseOffset)
+                try lowerFlushed(to: cut)
+                try segment.truncate(toPosition: found.position, offset: cut)
             }
+            // Not within a gap that compaction has left: a start would not find it again.
+            let end = min(offset, try segment.nextOffset(interval: interval))
+            try lowerFlushed(to: end)
             logEndOffset = end
             logStartOffset = min(logStartOffset, end)
             epochs.truncateEnd(to: end)
@@ -38,10 +40,14 @@ extension PartitionLog {
 
     /// Removes everything; the log goes on at `offset`.
     package func truncateFully(startingAt offset: Int64) throws(LogError) {
+        guard offset >= 0, offset <= LogFileName.maxOffset else {
+            throw .offsetOutOfRange(offset: offset, start: 0, end: LogFileName.maxOffset)
+        }
         try guarded { () throws(LogError) in try startOver(at: offset) }
     }
 
     private func startOver(at offset: Int64) throws(LogError) {
+        try willTruncate(to: min(offset, segments[0].baseOffset))
         try lowerFlushed(to: min(offset, segments[0].baseOffset))
         dropRecent()
         try removeSegments(from: 0)
@@ -64,12 +70,19 @@ extension PartitionLog {
         try onDisk { () throws(DiskError) in try disk.syncDirectory(path) }
     }
 
+    /// What compaction knows of the records that go now is of no use any more.
+    private func willTruncate(to offset: Int64) throws(LogError) {
+        truncationCount += 1
+        if let cleaned = directory.cleanedOffset[topicPartition], cleaned > offset {
+            try directory.setCleanedOffset(offset, of: topicPartition)
+        }
+    }
+
     /// The recovery point on disk must fall before the log does: what lies below it is trusted
     /// after a crash, and new records may take the place of those that go now.
     func lowerFlushed(to offset: Int64) throws(LogError) {
         flushBound = min(flushBound, offset)
-        guard flushedOffset > offset else { return }
-        flushedOffset = offset
+        flushedOffset = min(flushedOffset, offset)
         try directory.lowerRecoveryPoint(of: topicPartition, to: offset)
     }
 
@@ -105,7 +118,8 @@ extension PartitionLog {
 
     /// Loads the latest snapshot that is whole; others are removed on the way.
     func loadSnapshot(notAbove end: Int64) throws(LogError) {
-        for offset in snapshots.reversed() where offset <= end && offset >= logStartOffset {
+        let first = segments[0].baseOffset
+        for offset in snapshots.reversed() where offset <= end && offset >= first {
             let file = LogFileName(offset, .snapshot).path(in: path)
             let bytes = try onDisk { () throws(DiskError) in
                 try disk.readWhole(file, limit: ProducerSnapshot.maxBytes)
@@ -116,26 +130,35 @@ extension PartitionLog {
             }
             try removeSnapshot(at: offset)
         }
-        producers.reset(endOffset: logStartOffset)
+        producers.reset(endOffset: min(first, end))
     }
 
-    /// Tells the producers of all batches from one offset up to another.
+    /// Tells the producers of all batches from one offset up to another. A segment that cannot be
+    /// read on is left at that place: that its records are broken is for their readers to hear.
     func replay(from start: Int64, to end: Int64) throws(LogError) {
         guard start < end else { return }
         for segment in segments[segmentIndex(for: start)...] {
             guard segment.baseOffset < end, segment.size > 0 else { continue }
-            let first = try segment.batch(atOrAfter: start, interval: config.indexIntervalBytes)
-            guard let first else { continue }
-            var cursor = try segment.cursor(
-                from: first.position, pieceSize: BatchCursor.scanPiece)
-            while let found = try cursor.next(), found.header.baseOffset < end {
-                if found.header.isControl {
-                    let marker = try ControlMarker(
-                        try cursor.bytes(of: found), header: found.header)
-                    replay(marker, found.header)
-                } else {
-                    producers.didAppend(found.header)
-                }
+            do {
+                try replay(segment, from: start, to: end)
+            } catch {
+                guard case .corruptBatch = error else { throw error }
+            }
+        }
+    }
+
+    private func replay(
+        _ segment: LogSegment, from start: Int64, to end: Int64
+    ) throws(LogError) {
+        let first = try segment.batch(atOrAfter: start, interval: config.indexIntervalBytes)
+        guard let first else { return }
+        var cursor = try segment.cursor(from: first.position, pieceSize: BatchCursor.scanPiece)
+        while let found = try cursor.next(), found.header.baseOffset < end {
+            if found.header.isControl {
+                let marker = try ControlMarker(try cursor.bytes(of: found), header: found.header)
+                replay(marker, found.header)
+            } else {
+                producers.didAppend(found.header)
             }
         }
     }

@@ -32,9 +32,15 @@ package final class PartitionLog {
 
     var lastFlushMs: Int64
     var flushInFlight: FlushTicket.ID?
+    /// What that flush syncs, for whoever cannot wait for it.
+    var flushingSegments: [LogSegment] = []
     /// A truncation during a flush bounds what the flush will have achieved.
     var flushBound = Int64.max
     var flushCount: FlushTicket.ID = 0
+    /// A compacted segment is on its way to the disk.
+    var cleanerFlush: FlushTicket.ID?
+    /// Counts what has been cut off, for a cleaner that is under way.
+    var truncationCount = 0
     var directoryIsUnsynced = false
     /// Counts changes of what segments there are, for a cleaner that is under way.
     var segmentGeneration = 0
@@ -55,6 +61,8 @@ package final class PartitionLog {
         self.lastFlushMs = nowMs
         directory.recentMemory.register(self)
     }
+
+    deinit { directory.recentMemory.give(recent.cost) }
 
     var active: LogSegment { segments[segments.count - 1] }
 
@@ -185,8 +193,8 @@ package final class PartitionLog {
         let base = max(offset ?? logEndOffset, logEndOffset)
         let closed = active
         if closed.size == 0 {
-            guard closed.baseOffset != base else { return }
-            // Nothing is in it, but its name would stand for offsets that are not.
+            guard let offset, closed.baseOffset != offset else { return }
+            // Nothing is in it, and what comes next is too far from its beginning.
             segments.removeLast()
             for kind in LogFileName.Kind.ofSegment {
                 let path = closed.path(kind)

@@ -54,7 +54,8 @@ struct RecentBatches {
         var high = appends.count
         while low < high {
             let middle = (low + high) / 2
-            if appends[middle]?.lastOffset ?? -1 < offset { low = middle + 1 } else { high = middle }
+            let last = appends[middle]?.lastOffset ?? -1
+            if last < offset { low = middle + 1 } else { high = middle }
         }
         return low
     }

@@ -16,6 +16,7 @@ struct BatchCursor {
     /// Enough for the batches between two index entries, mostly.
     static let searchPiece = 8 << 10
     static let scanPiece = 1 << 20
+    static let cleanPiece = 256 << 10
 
     private let file: any DiskFile
     /// Where the file's batches end, as the log knows it.

@@ -143,7 +143,9 @@ package final class LogSegment {
         if let offsetBytes, let timeBytes,
             let offsets = OffsetIndex(
                 baseOffset: baseOffset, bytes: offsetBytes, segmentSize: size),
-            let times = TimeIndex(baseOffset: baseOffset, bytes: timeBytes)
+            let times = TimeIndex(baseOffset: baseOffset, bytes: timeBytes),
+            // A closed segment's ends with its largest timestamp, if it has any.
+            size == 0 || times.last != nil
         {
             loadedOffsets = offsets
             loadedTimes = times
@@ -179,7 +181,8 @@ package final class LogSegment {
     func note(_ found: BatchCursor.Found, interval: Int) {
         let header = found.header
         if firstTimestamp == nil, found.position == 0 { firstTimestamp = header.maxTimestamp }
-        if header.maxTimestamp > largest?.timestamp ?? -1 {
+        // A batch that compaction has emptied keeps its time for its producer's sake only.
+        if header.recordCount > 0, header.maxTimestamp > largest?.timestamp ?? -1 {
             largest = .init(timestamp: header.maxTimestamp, offset: header.lastOffset)
         }
         if bytesSinceIndexEntry > interval {
@@ -317,7 +320,9 @@ package final class LogSegment {
         var cursor = try cursor(
             from: loadedOffsets?.last?.position ?? 0, pieceSize: BatchCursor.scanPiece)
         while let found = try cursor.next() {
-            if found.header.maxTimestamp > largest?.timestamp ?? -1 {
+            if found.header.recordCount > 0,
+                found.header.maxTimestamp > largest?.timestamp ?? -1
+            {
                 largest = .init(
                     timestamp: found.header.maxTimestamp, offset: found.header.lastOffset)
             }
