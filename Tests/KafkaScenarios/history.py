@@ -2,7 +2,7 @@
 
 A history is lines of JSON, one file a worker; `t` is the machine's monotonic clock in seconds:
 
-    {"t", "kind": "invoke", "op": "send", "value", "partition"}
+    {"t", "kind": "invoke", "op": "send", "value", "partition", "once"}
     {"t", "kind": "ok", "op": "send", "value", "offset"}        acknowledged; offset -1 if not told
     {"t", "kind": "fail", "op": "send", "value", "error"}       certainly not in the log
     {"t", "kind": "unknown", "op": "send", "value", "error"}    may be in the log
@@ -10,8 +10,8 @@ A history is lines of JSON, one file a worker; `t` is the machine's monotonic cl
     {"t", "kind": "ok", "op": "poll", "worker", "group", "records": [[partition, offset, value]]}
     {"t", "kind": "fault", "what"}                              what was done to the brokers
 
-A value is PRODUCER/NUMBER, sent once, by a producer that cannot send anything twice (idempotence,
-or no retries), numbers rising. A damaged value reads as null.
+A value is PRODUCER/NUMBER, numbers rising. With `once` the producer is idempotent: the value may be
+in the log once, and in the producer's order. A damaged value reads as null.
 """
 
 import bisect
@@ -31,6 +31,7 @@ class Send:
     ended: float = float("inf")
     offset: int = -1
     error: str = ""
+    once: bool = True
 
     @property
     def producer(self):
@@ -77,7 +78,8 @@ class History:
         elif kind == "invoke":
             if line["value"] in self.sends:
                 self.wrong.append(f"{line['value']} was sent twice by the workload")
-            self.sends[line["value"]] = Send(line["value"], line["partition"], line["t"])
+            self.sends[line["value"]] = Send(
+                line["value"], line["partition"], line["t"], once=line["once"])
         else:
             send = self.sends.get(line["value"])
             if send is None or send.outcome != "open":
@@ -98,6 +100,7 @@ class History:
 class Anomaly:
     kind: str
     text: str
+    places: tuple = ()  # of (partition, offset)
 
     def __str__(self):
         return f"{self.kind}: {self.text}"
@@ -115,7 +118,7 @@ def check(history):
 
 
 def observations(history, found):
-    """(partition, offset) -> value, and value -> its places, by acknowledgements and reads."""
+    """(partition, offset) -> value, and value -> the places where it was read."""
     places, seen = {}, defaultdict(set)
     acknowledged_at = {}
 
@@ -123,7 +126,8 @@ def observations(history, found):
         known = places.setdefault((partition, offset), value)
         if known != value:
             found.append(Anomaly("two values", f"partition {partition} offset {offset} has {known}"
-                                 f", and by {by} {value}"))
+                                 f", and by {by} {value}",
+                                 ((partition, offset),)))
     for send in history.acknowledged():
         if send.offset >= 0:
             observe(send.partition, send.offset, send.value, "its acknowledgement")
@@ -141,8 +145,9 @@ def observations(history, found):
                 found.append(Anomaly("foresight", f"{value} was read before it was sent"))
     for value, where in sorted(seen.items()):
         every = where | {acknowledged_at[value]} if value in acknowledged_at else where
-        if len(every) > 1:
-            found.append(Anomaly("duplicate", f"{value} is at {sorted(every)}"))
+        if len(every) > 1 and (value not in history.sends or history.sends[value].once):
+            found.append(Anomaly("duplicate", f"{value} is at {sorted(every)}",
+                                 tuple(sorted(every))))
     return places, seen
 
 
@@ -163,7 +168,8 @@ def lost(history, seen):
     for send in acknowledged:
         if send.value not in seen:
             yield Anomaly("lost", f"{send.value}, acknowledged at partition {send.partition} "
-                          f"offset {send.offset}, was read by nobody")
+                          f"offset {send.offset}, was read by nobody",
+                          ((send.partition, send.offset),))
     groups = defaultdict(set)
     for poll in history.polls:
         if poll.group is not None:
@@ -175,8 +181,8 @@ def lost(history, seen):
 
 
 def orders(history, places):
-    """A producer's records stand in the order in which they were sent; and what was sent after
-    another was acknowledged stands behind it."""
+    """An idempotent producer's records stand in the order in which they were sent; and what was
+    sent after another was acknowledged stands behind it."""
     logs = defaultdict(list)
     for (partition, offset), value in places.items():
         logs[partition].append((offset, value))
@@ -184,7 +190,7 @@ def orders(history, places):
         last = {}
         for offset, value in sorted(log):
             sent = history.sends.get(value)
-            if sent is None:
+            if sent is None or not sent.once:
                 continue
             before = last.get(sent.producer)
             if before is not None and before.number > sent.number:

@@ -3,6 +3,7 @@ to a slice, gateways between them, and a relay that holds every packet for 10 ms
 
 import json
 import os
+import struct
 import sys
 import time
 from pathlib import Path
@@ -235,3 +236,16 @@ class Stretched:
 
 def said(nodes):
     return " and ".join(f"broker {node} ({CLUSTERS[node - 1]})" for node in nodes)
+
+
+def batches(log):
+    """(first offset, last offset, a description) of every batch in the bytes of a log."""
+    at = 0
+    while at + 61 <= len(log):
+        base, length, epoch = struct.unpack_from(">qii", log, at)
+        last, = struct.unpack_from(">i", log, at + 23)
+        producer, producer_epoch, sequence, count = struct.unpack_from(">qhii", log, at + 43)
+        yield base, base + last, (
+            f"offsets {base} to {base + last}: leader epoch {epoch}, producer {producer} epoch "
+            f"{producer_epoch} sequence {sequence}, {count} records")
+        at += 12 + length

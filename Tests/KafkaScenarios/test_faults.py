@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from history import History, figures, verdict
+from history import History, check, figures, verdict
 from lab import CLUSTERS, LabError
 from lab.gateways import find_program
-from stretched import PARTITIONS, Stretched
+from stretched import PARTITIONS, Stretched, batches
 
 NIGHTLY_SECONDS = 600
 
@@ -35,14 +35,24 @@ def judge(stretched, capsys):
     with capsys.disabled():
         print(f"\n{figures(history).text()}")
     words = verdict(history)
-    assert words is None, words
     stretched.kafka.stop()
     logs = [stretched.logs(node) for node in (1, 2, 3)]
+    assert words is None, "\n".join([words, *on_disk(history, logs)])
     for partition in range(PARTITIONS):
         assert logs[0][partition] == logs[1][partition] == logs[2][partition], (
             f"the replicas of partition {partition} differ: "
             f"{[len(one[partition]) for one in logs]} bytes")
     return history
+
+
+def on_disk(history, logs):
+    """What stands at the places that do not hold."""
+    places = sorted({place for one in check(history) for place in one.places})
+    for partition, offset in places[:20]:
+        for node, log in enumerate(logs, 1):
+            for first, last, text in batches(log[partition]):
+                if first <= offset <= last:
+                    yield f"broker {node}, partition {partition}, {text}"
 
 
 def test_faults_one_after_the_other(stretched, capsys):

@@ -16,7 +16,7 @@ def sound(seconds=10, rate=300, seed=1):
         t, partition = number / rate, number % PARTITIONS
         value = f"{'ab'[number // PARTITIONS % 2]}/{number}"
         lines.append({"t": t, "kind": "invoke", "op": "send", "value": value,
-                      "partition": partition})
+                      "partition": partition, "once": True})
         end = {"t": t + 0.02 + chance.random() / 1000, "op": "send", "value": value}
         kind = "fail" if number % 50 == 7 else "unknown" if number % 50 == 8 else "ok"
         if kind == "ok" or number % 100 == 8:
@@ -96,6 +96,9 @@ def test_a_duplicate_is_found():
         line["records"].append([1, line["records"][-1][1] + 1, line["records"][0][2]])
     assert "duplicate" in kinds(lines)
     assert kinds(lines) <= {"duplicate", "reordered"}
+    for line in lines:
+        line |= {"once": False} if line["kind"] == "invoke" else {}
+    assert kinds(lines) == set()
 
 
 def test_two_reordered_records_are_found():
@@ -158,7 +161,8 @@ def test_an_unknown_send_may_be_there_or_not():
 
 def test_a_send_that_never_ended_is_unknown():
     lines = sound()
-    lines.append({"t": 9.9, "kind": "invoke", "op": "send", "value": "a/9999", "partition": 0})
+    lines.append({"t": 9.9, "kind": "invoke", "op": "send", "value": "a/9999", "partition": 0,
+                  "once": True})
     history = history_of(lines)
     assert check(history) == []
     assert figures(history).unknown == figures(history_of(sound())).unknown + 1

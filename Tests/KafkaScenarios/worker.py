@@ -17,11 +17,9 @@ TICK = 0.25
 TOO_LARGE, TOO_EARLY = 40, 70  # every so manieth send of the plain sender must fail
 LARGEST = 4096  # max.message.bytes of the topic
 
-# Answers that say: not in the log, and never was.
+# Answers that say: this record can never be in the log.
 REFUSED = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_TIMESTAMP, KafkaError.INVALID_RECORD,
            KafkaError.INVALID_MSG, KafkaError._INVALID_DIFFERENT_RECORD}
-# The same, where it was the only attempt.
-REFUSED_ONCE = REFUSED | {KafkaError.NOT_ENOUGH_REPLICAS, KafkaError._PURGE_QUEUE}
 
 
 def payload(value, size=120):
@@ -73,14 +71,19 @@ class Worker:
 
 
 class Send(Worker):
-    """`plain` tries once and so knows of some sends that they failed; the other is idempotent."""
+    """Idempotent, or `plain`. The plain one also sends what must be refused, at whatever attempt:
+    of that it knows that it failed. What was in a batch with it may be in the log all the same: an
+    attempt before may have put it there."""
 
     def run(self):
         self.sent = self.ended = self.acknowledged = 0
-        plain = {"acks": "all", "message.send.max.retries": 0, "linger.ms": 1}
+        plain = {"acks": "all", "message.send.max.retries": 2, "linger.ms": 1}
         settings = plain if self.args.plain else {"enable.idempotence": True}
         self.producer = Producer(self.settings(**settings, **{
-            "message.timeout.ms": self.args.timeout * 1000}))
+            "message.timeout.ms": self.args.timeout * 1000,
+            # A leader that falls silent breaks no connection: nothing else tells of the next one.
+            "topic.metadata.refresh.interval.ms": 1000}))
+        self.refusable = set()
         started = time.monotonic()
         while not self.is_ending:
             due = int((time.monotonic() - started) * self.args.rate)
@@ -104,7 +107,9 @@ class Send(Worker):
             size = LARGEST + 1000
         elif args.plain and number % TOO_EARLY == TOO_EARLY - 1:
             when += 7_200_000
-        self.write(kind="invoke", op="send", value=value, partition=partition)
+        if size != 120 or when > time.time() * 1000 + 3_700_000:
+            self.refusable.add(value)
+        self.write(kind="invoke", op="send", value=value, partition=partition, once=not args.plain)
         try:
             self.producer.produce(args.topic, payload(value, size), partition=partition,
                                   timestamp=when, on_delivery=functools.partial(self.end_of, value))
@@ -119,7 +124,7 @@ class Send(Worker):
             offset = message.offset()
             self.write(kind="ok", op="send", value=value, offset=-1 if offset is None else offset)
             return
-        refused = error.code() in (REFUSED_ONCE if self.args.plain else REFUSED)
+        refused = value in self.refusable and error.code() in REFUSED
         self.write(kind="fail" if refused else "unknown", op="send", value=value,
                    error=error.name())
 
