@@ -113,6 +113,9 @@ class KafkaPythonMember(Member):
             fetch_max_wait_ms=50, **{
                 "auto_offset_reset": "earliest", "session_timeout_ms": 6000,
                 "heartbeat_interval_ms": 100, "metadata_max_age_ms": 1000, **self.conf})
+        for topic in self.topics:
+            # It may assign before it knows the partitions, and then leave it at that.
+            consumer.partitions_for_topic(topic)
         consumer.subscribe(self.topics, listener=Listener())
         while not self.is_stopping:
             for rows in consumer.poll(50).values():

@@ -1,5 +1,8 @@
 """Producers: acknowledgements, sizes, idempotence, topics made unasked, what is refused."""
 
+import asyncio
+
+import aiokafka
 import confluent_kafka
 import kafka
 import pytest
@@ -176,20 +179,33 @@ def test_a_batch_sent_twice_is_there_once(one, topic_in):
 # --- transactions are not there yet ------------------------------------------------------------
 
 
-def test_transactions_fail_cleanly(one):
-    """Clients tell their users that the broker has none, and do not hang."""
+def test_transactions_fail_cleanly(one, name):
+    """TRANSACTIONAL_ID_AUTHORIZATION_FAILED is what makes every client stop at once."""
     producer = confluent_kafka.Producer(quiet(one, **{"transactional.id": "t"}))
     with pytest.raises(KafkaException) as raised:
-        producer.init_transactions(5)
-    assert raised.value.args[0].code() in (
-        KafkaError._UNSUPPORTED_FEATURE, KafkaError.UNSUPPORTED_VERSION, KafkaError._TIMED_OUT)
-    write_confluent(one, "after-transactions", rows(3))
+        producer.init_transactions(PATIENCE)
+    error = raised.value.args[0]
+    assert error.code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    assert error.fatal() and "transactions are not supported" in error.str()
 
-    producer = kafka.KafkaProducer(
-        bootstrap_servers=one.bootstrap, transactional_id="t", max_block_ms=3000)
-    with pytest.raises(kafka.errors.KafkaError):
+    producer = kafka.KafkaProducer(bootstrap_servers=one.bootstrap, transactional_id="t")
+    with pytest.raises(kafka.errors.TransactionalIdAuthorizationFailedError):
         producer.init_transactions()
     producer.close(0)
+
+    async def start():
+        producer = aiokafka.AIOKafkaProducer(
+            bootstrap_servers=one.bootstrap, transactional_id="t")
+        try:
+            await producer.start()
+        finally:
+            await producer.stop()
+    with pytest.raises(aiokafka.errors.TransactionalIdAuthorizationFailed):
+        asyncio.run(asyncio.wait_for(start(), PATIENCE))
+
+    topic = name()
+    write_confluent(one, topic, rows(3))
+    assert len(read("confluent", one, topic, 3)[0]) == 3
 
 
 # --- topics made unasked -----------------------------------------------------------------------
