@@ -99,7 +99,8 @@ import Testing
         #expect(whole.wasClosedCleanly)
         #expect(whole.checkpointedHighWatermarks == [partition: 8])
         #expect(try Self.open(whole, nil).logStartOffset == 3)
-        #expect(disk["/logs/replication-offset-checkpoint"] == ByteBuffer(string: "0\n1\nevents 0 8\n"))
+        #expect(
+            disk["/logs/replication-offset-checkpoint"] == ByteBuffer(string: "0\n1\nevents 0 8\n"))
     }
 
     @Test func aCleanShutdownIsSaidOnce() throws {
