@@ -14,10 +14,9 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
 BUILD_PACKAGES := libsodium-dev libmnl-dev libnftables-dev libyaml-dev zlib1g-dev \
 	libzstd-dev liblz4-dev libsnappy-dev pkg-config python3
-RUN_PACKAGES := iproute2 iputils-ping nftables procps etcd-server etcd-client
+RUN_PACKAGES := iproute2 iputils-ping nftables procps kcat python3-pip
 TEST_PACKAGES := $(RUN_PACKAGES) python3-pytest python3-cryptography wireguard-go \
-	wireguard-tools openvpn openssl iperf3 tcpdump socat util-linux libcap2-bin systemd gcc \
-	kcat python3-pip
+	wireguard-tools openvpn openssl iperf3 tcpdump socat util-linux libcap2-bin systemd gcc
 
 .PHONY: help deps deps-build deps-run deps-test build programs demo test bench sim fuzz fmt lint \
 	install uninstall clean
@@ -52,9 +51,10 @@ build: deps-build  ## Build the programs into .build-static/release
 	@for p in $(PROGRAMS); do swift build $(STATIC_FLAGS) --product $$p || exit 1; done
 	@ln -sf slice-gateway $(STATIC)/release/slice-gateway-wireguard
 
-demo: deps-run build  ## Three clusters, one slice, a real distributed system on it, watched live
-	@BIN=$(CURDIR)/$(STATIC)/release; SLICE_GATEWAY_BIN=$$BIN/slice-gateway \
-	    SLICECTL_BIN=$$BIN/slicectl WAN_RELAY=$$BIN/wan-relay \
+demo: deps-run build  ## Three clusters, one slice, one Kafka on it, watched while things break
+	@BIN=$(CURDIR)/$(STATIC)/release; KAFKA_PYTHON_SITE=$$(Tests/Clients/site.sh) || exit 1; \
+	    export KAFKA_PYTHON_SITE; SLICE_GATEWAY_BIN=$$BIN/slice-gateway \
+	    SLICECTL_BIN=$$BIN/slicectl WAN_RELAY=$$BIN/wan-relay SLICE_BROKER_BIN=$$BIN/slice-broker \
 	    PYTHONPATH=Tests/Lab $(PYTHON) Tests/Lab/demo $(DEMO_FLAGS)
 
 test: deps  ## Build once, run every suite

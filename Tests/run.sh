@@ -45,6 +45,7 @@ if [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " =~ $needs_build ]]; then
 fi
 
 suite tidy $python Tests/Tidy/tidy.py
+suite docs $python Tests/Tidy/kafka_tables.py
 suite schemas $python Sources/Kafka/Schemas/generate.py --check
 suite reference $python Tests/NoiseTests/reference/wireguard_reference.py check
 suite systemd Tests/Systemd/check.sh

@@ -35,17 +35,17 @@ extension BrokerProperty {
             "controller.quorum.voters", .list, nil,
             "The controllers, as id@host:port, separated by commas."),
         .init(
-            "controller.quorum.election.timeout.ms", .integer(50...60_000), "1000",
-            "Without word from a leader for so long, a voter asks for votes."),
+            "controller.quorum.election.timeout.ms", .integer(50...60_000), "400",
+            "A round of votes takes at most so long, and up to twice that by chance. Kafka: 1000."),
         .init(
-            "controller.quorum.fetch.timeout.ms", .integer(50...60_000), "1000",
+            "controller.quorum.fetch.timeout.ms", .integer(50...60_000), "800",
             "A follower that could not fetch for so long looks for a new leader; a leader that "
                 + "a majority did not fetch from for so long resigns. Kafka: 2000."),
         .init(
-            "controller.quorum.election.backoff.max.ms", .integer(10...60_000), "500",
+            "controller.quorum.election.backoff.max.ms", .integer(10...60_000), "400",
             "At most this long between two elections. Kafka: 1000."),
         .init(
-            "controller.quorum.request.timeout.ms", .integer(50...60_000), "1000",
+            "controller.quorum.request.timeout.ms", .integer(50...60_000), "500",
             "A request between controllers without an answer for so long is given up. Kafka: "
                 + "2000."),
         .init(
@@ -60,9 +60,6 @@ extension BrokerProperty {
         .init(
             "metadata.log.max.record.bytes.between.snapshots", .integer(1...Int64.max),
             "20971520", "A snapshot is made after so many bytes of metadata."),
-        .init(
-            "metadata.log.max.snapshot.interval.ms", .integer(long), "3600000",
-            "A snapshot is made at least so often if there is anything new."),
         .init(
             "controlled.shutdown.enable", .boolean, "true",
             "Before it stops, a broker hands its leaderships over."),

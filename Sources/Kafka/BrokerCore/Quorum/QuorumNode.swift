@@ -65,6 +65,7 @@ package final class QuorumNode: SteppedNode {
     var handedOn: Int64
     var follower = MetadataFollower()
     private(set) var hasFailed = false
+    private var lastWarning = ""
     var effects: [QuorumEffect] = []
 
     package init(
@@ -260,7 +261,7 @@ package final class QuorumNode: SteppedNode {
             } catch {
                 fail(error.description)
             }
-        case .warning(let warning): say(.warning, "\(warning)")
+        case .warning(let warning): warn("\(warning)")
         case .halted(let error): fail("the metadata log failed: \(error)")
         case .shutDownComplete: effects.append(.node(.stopped))
         }
@@ -351,6 +352,13 @@ package final class QuorumNode: SteppedNode {
 
     func say(_ level: NodeLog.Level, _ message: String) {
         effects.append(.node(.log(NodeLog(level, message))))
+    }
+
+    /// What goes on going wrong is said once, until something else does.
+    private func warn(_ message: String) {
+        guard message != lastWarning else { return }
+        lastWarning = message
+        say(.warning, message)
     }
 
     func fail(_ message: String) {
