@@ -30,12 +30,12 @@ quiet() {  # prints the output only of what fails
 
 wanted=("$@")
 # Clients of Kafka that Debian does not have, pinned.
-python_suites='\ (wire|clients|kafka)\ '
+python_suites='\ (wire|clients|kafka|scenarios)\ '
 if [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " =~ $python_suites ]]; then
     KAFKA_PYTHON_SITE=$(Tests/Clients/site.sh) || exit 1
     export KAFKA_PYTHON_SITE
 fi
-needs_build='\ (build|systemd|swift|sim|lab|interop|scenarios|bench|wire|clients)\ '
+needs_build='\ (build|systemd|swift|sim|lab|interop|scenarios|bench|wire|clients|kafka)\ '
 if [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " =~ $needs_build ]]; then
     printf '== build\n'
     start=$SECONDS
@@ -53,6 +53,7 @@ suite swift quiet swift test -c release --skip-build
 suite sim Tests/Simulation/run.sh
 suite wire $python -m pytest -q Tests/KafkaWire
 suite clients $python -m pytest -q Tests/Clients
+suite kafka $python -m pytest -q Tests/KafkaScenarios
 suite lab $python -m pytest -q Tests/Lab
 suite bench $python -m pytest -q Tests/Bench
 suite interop $python -m pytest -q Tests/Interop
