@@ -111,7 +111,8 @@ def write_kafka_python(cluster, topic, written, codec="none", **conf):
 def write_aiokafka(cluster, topic, written, codec="none", **conf):
     async def go():
         producer = aiokafka.AIOKafkaProducer(
-            bootstrap_servers=cluster.bootstrap, compression_type=None if codec == "none" else codec,
+            bootstrap_servers=cluster.bootstrap,
+            compression_type=None if codec == "none" else codec,
             **{"acks": "all", "linger_ms": 5, **conf})
         await producer.start()
         try:

@@ -16,7 +16,16 @@ def without(rows, **what):
 
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("writer", CLIENTS)
-def test_every_client_reads_what_one_wrote(cluster, topic_in, writer, codec):
+def test_every_client_reads_what_one_wrote(three, topic_in, writer, codec):
+    written_and_read(three, topic_in, writer, codec)
+
+
+@pytest.mark.parametrize("writer", CLIENTS)
+def test_on_one_broker(one, topic_in, writer):
+    written_and_read(one, topic_in, writer, "zstd")
+
+
+def written_and_read(cluster, topic_in, writer, codec):
     partitions = 3
     topic = topic_in(cluster, partitions)
     written = rows(300, partitions, writer=writer)
