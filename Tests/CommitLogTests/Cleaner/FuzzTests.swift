@@ -5,7 +5,8 @@ import SimulatedDisk
 import Testing
 
 @Suite struct FuzzTests {
-    // Kinds as `fuzzSegmentRecovery` has them: five kinds of files in four stages each, then others.
+    // Kinds as `fuzzSegmentRecovery` has them: five kinds of files in four stages each, then
+    // others.
     private static let log: UInt8 = 0
     private static let index: UInt8 = 4
     private static let timeIndex: UInt8 = 8
