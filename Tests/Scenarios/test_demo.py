@@ -78,11 +78,14 @@ def test_it_ends_well_and_leaves_nothing(tmp_path, before):
     status, report, text = demo(tmp_path, before=before)
     assert (status, report["ok"], failed_steps(report)) == (0, True, set()), text
     assert report["in_user_namespace"] == bool(before)
-    assert len(report["checks"]) >= 18
+    assert len(report["checks"]) >= 30
     assert "\033" not in text  # plain, where it is not a terminal
     facts = report["facts"]
     assert facts["underlay_packets"]["plaintext"] == 0
-    assert facts["healed"]["kept"] == facts["healed"]["confirmed_writes"] >= 100
+    records = facts["records"]
+    assert records["acknowledged"] > 10_000 and records["read"] >= records["acknowledged"]
+    assert [records[what] for what in ("lost", "twice", "disorder", "damaged")] == [0] * 4
+    assert facts["cut"]["acknowledged_alone"] == 0
     assert len(facts["peers"]) == 6
     assert left_behind(names) == []
 
@@ -92,8 +95,13 @@ def test_it_ends_well_and_leaves_nothing(tmp_path, before):
     pytest.param("no-cut", 7, marks=pytest.mark.nightly),
     pytest.param("no-quorum", 7, marks=pytest.mark.nightly),
     pytest.param("no-heal", 8, marks=pytest.mark.nightly),
-    pytest.param("no-isolation", 9, marks=pytest.mark.nightly),
-    pytest.param("litter", 11, marks=pytest.mark.nightly),
+    pytest.param("no-kill", 9, marks=pytest.mark.nightly),
+    pytest.param("acks-1", 10, marks=pytest.mark.nightly),
+    pytest.param("forget", 10, marks=pytest.mark.nightly),
+    pytest.param("twice", 10, marks=pytest.mark.nightly),
+    pytest.param("swap", 10, marks=pytest.mark.nightly),
+    pytest.param("no-isolation", 11, marks=pytest.mark.nightly),
+    pytest.param("litter", 13, marks=pytest.mark.nightly),
     pytest.param("error", 6, marks=pytest.mark.nightly),
 ])
 def test_it_notices_what_is_wrong(tmp_path, what, step):
@@ -104,8 +112,16 @@ def test_it_notices_what_is_wrong(tmp_path, what, step):
     assert left_behind(names) == []
 
 
+@pytest.mark.parametrize("missing", ["SLICE_BROKER_BIN", "KAFKA_PYTHON_SITE"])
+def test_it_says_what_kafka_needs(tmp_path, missing):
+    done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=30,
+                          env={**os.environ, missing: str(tmp_path / "none")})
+    assert done.returncode == 1
+    assert missing in done.stderr and "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("number,seconds", [
-    pytest.param(number, round(random.Random(f"{number}/{n}").uniform(0.05, 50 if n else 9), 2),
+    pytest.param(number, round(random.Random(f"{number}/{n}").uniform(0.05, 60 if n else 14), 2),
                  marks=[pytest.mark.nightly] * (n > 0))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) for n in range(5)])
 def test_interrupted_at_any_moment_it_leaves_nothing(number, seconds):

@@ -170,7 +170,7 @@ class Mission:
         since = self.facts["cut"] = {"cluster": lost, "seconds_to_new_leaders": rounded(seconds),
                                      "controller": load.controller(among=rest)}
         self.hold(has_moved, f"{lost}'s partitions have leaders in {' and '.join(rest)}, and "
-                  f"{lost} is in sync nowhere: after {seconds:.2f} s",
+                  f"{lost} is in sync nowhere{after(has_moved, seconds)}",
                   f"{self.leaders()}; the controller is in {since['controller']}")
         self.hold(flows, f"in {' and '.join(rest)} records of all partitions are acknowledged "
                   "again")
@@ -196,11 +196,10 @@ class Mission:
             if delivered:
                 load.go_on(3)
         self.kafka_map()
-        self.hold(whole, f"{lost} has what it missed: all replicas are in sync again after "
-                  f"{seconds:.2f} s")
-        self.hold(delivered, f"the producer in {lost} has delivered what it had kept "
-                  f"({backlog:.1f} s after the cut was healed)",
-                  self.leaders())
+        self.hold(whole, f"{lost} has what it missed: all replicas are in sync again"
+                  + after(whole, seconds))
+        self.hold(delivered, f"the producer in {lost} has delivered what it had kept"
+                  + after(delivered, backlog), self.leaders())
         self.facts["healed"] = {"seconds_to_in_sync": rounded(seconds) if whole else None,
                                 "seconds_to_delivered": rounded(backlog) if delivered else None}
 
@@ -236,8 +235,8 @@ class Mission:
             view.update(f"the broker in {victim} is dead; the others go on")
             if flows:
                 load.wait(lambda: time.monotonic() > at + 7, 10)
-        self.hold(has_moved, f"{victim}'s partitions have leaders in {' and '.join(rest)}: after "
-                  f"{seconds:.2f} s", self.leaders())
+        self.hold(has_moved, f"{victim}'s partitions have leaders in {' and '.join(rest)}"
+                  + after(has_moved, seconds), self.leaders())
         self.hold(flows, "all applications, those in " + victim + " too, go on with the brokers "
                   "that are left")
         self.facts["killed"] = {"cluster": victim, "led_the_quorum": victim == controller,
@@ -259,8 +258,9 @@ class Mission:
             if whole:
                 load.go_on(3)
         self.kafka_map()
-        self.hold(whole, f"started again, it serves after {started:.2f} s, and has caught up "
-                  f"after {caught_up:.2f} s")
+        self.hold(ready, "started again, it serves" + after(ready, started))
+        self.hold(whole, "it has caught up: all replicas are in sync again"
+                  + after(whole, caught_up))
         self.facts["restarted"] = {"seconds_to_ready": rounded(started) if ready else None,
                                    "seconds_to_in_sync": rounded(caught_up) if whole else None}
 
@@ -360,6 +360,10 @@ class Mission:
             f"Without the producer in {self.lost} while that is cut off and delivers what it "
             "kept.")
         self.facts["phases"] = {start: one.facts for (start, _), one in found.items()}
+
+
+def after(happened, seconds):
+    return f", {seconds:.2f} s later" if happened else f": not within {seconds:.0f} s"
 
 
 def ms(value):
