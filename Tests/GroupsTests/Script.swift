@@ -23,7 +23,7 @@ enum Golden {
         }
         let text = found.joined(separator: "\n")
         if ProcessInfo.processInfo.environment["UPDATE_GOLDEN"] != nil {
-            try text.write(toFile: path, atomically: true, encoding: .utf8)
+            try text.write(toFile: path, atomically: false, encoding: .utf8)
         }
         #expect(text == wanted, "\(name): found\n\(text)")
     }

@@ -114,6 +114,36 @@ import Timing
         #expect(broker.coordinator.nextDeadline == broker.now + .milliseconds(600_000))
     }
 
+    /// A stable fetch waits for the commits ahead of it in all its groups, not for later ones.
+    @Test func stableFetchOfSeveralGroups() throws {
+        let broker = TestBroker(partitions: 2)
+        broker.leadAll()
+        broker.holds = true
+        // "a" and "b" live in partitions 1 and 0.
+        func commit(_ group: String) {
+            let request = OffsetCommitRequest(
+                groupId: group,
+                topics: [.init(name: "t", partitions: [.init(committedOffset: 5)])])
+            _ = broker.send(.offsetCommit(request), GroupClient(version: 9))
+        }
+        commit("a")
+        commit("b")
+        let fetch = OffsetFetchRequest(
+            groups: ["a", "b"].map { .init(groupId: $0, topics: nil) }, requireStable: true)
+        let token = broker.send(.offsetFetch(fetch), GroupClient(version: 9))
+        commit("a")
+        broker.commit(1)
+        #expect(!broker.replies.contains { $0.token == token })
+        broker.commit(0)
+        guard
+            case .offsetFetch(let fetched)? = broker.replies.first(where: { $0.token == token })?
+                .response
+        else { throw Missing() }
+        #expect(
+            fetched.groups.map { $0.topics.first?.partitions.first?.committedOffset } == [5, 5])
+        #expect(broker.inFlight.count == 1)
+    }
+
     /// Answers to appends that are not known (any more), and events of former epochs.
     @Test func staleEvents() throws {
         let broker = TestBroker(config: Self.config)
