@@ -57,7 +57,6 @@ suite rooms quiet swift test -c release --skip-build --filter "$calculating"
 suite sim Tests/Simulation/run.sh
 suite wire $python -m pytest -q Tests/KafkaWire
 suite clients $python -m pytest -q Tests/Clients
-suite kafka $python -m pytest -q Tests/KafkaScenarios
 suite lab $python -m pytest -q Tests/Lab
 suite bench $python -m pytest -q Tests/Bench
 suite interop $python -m pytest -q Tests/Interop
