@@ -121,7 +121,7 @@ def test_it_says_what_kafka_needs(tmp_path, missing):
 
 
 @pytest.mark.parametrize("number,seconds", [
-    pytest.param(number, round(random.Random(f"{number}/{n}").uniform(0.05, 60 if n else 14), 2),
+    pytest.param(number, round(random.Random(f"{number}/{n}").uniform(0.05, 50 if n else 14), 2),
                  marks=[pytest.mark.nightly] * (n > 0))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) for n in range(5)])
 def test_interrupted_at_any_moment_it_leaves_nothing(number, seconds):

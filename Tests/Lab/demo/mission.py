@@ -72,10 +72,10 @@ class Mission:
         return Progress(self.screen, self.load, text)
 
     def kafka_map(self):
-        self.map({name: self.load.state(name)[0] + (
-            "" if name in self.load.unreachable | self.load.killed
-            else f" leads {self.load.leads(name)}") for name in CLUSTERS},
-            self.load.controller(), self.load.unreachable)
+        load = self.load
+        self.map({name: load.state(name)[0] if name in load.unreachable | load.killed
+                  else f"● leads {load.leads(name)}" for name in CLUSTERS},
+                 load.controller(), load.unreachable)
 
     # --- everything is well --------------------------------------------------------------------
 

@@ -6,8 +6,10 @@ import time
 from screen import FRAMES
 
 BARS = " ▁▂▃▄▅▆▇█"
-WIDTHS = (9, 21, 8, 8, 9, 14, 9)
-HEADER = ("CLUSTER", "BROKER", "LEADS", "IN SYNC", "SENT/S", "ACKNOWLEDGED/S", "READ/S")
+WIDTHS = (8, 21, 6, 8, 7, 7, 7)
+HEADER = ("CLUSTER", "BROKER", "LEADS", "IN SYNC", "SENT/S", "ACKS/S", "READ/S")
+# A line that is broken in two could not be drawn over.
+NARROWEST = 3 + sum(WIDTHS) + 2 * (len(WIDTHS) - 1)
 
 
 class Progress:
@@ -15,7 +17,7 @@ class Progress:
 
     def __init__(self, screen, workload, text):
         self.screen, self.workload, self.text = screen, workload, text
-        self.is_live = screen.is_live and not screen.is_quiet
+        self.is_live = screen.is_live and not screen.is_quiet and screen.width >= NARROWEST
         self.height, self.last, self.frame = 0, 0.0, 0
 
     def __enter__(self):
@@ -72,8 +74,9 @@ class Progress:
             words = paint(words.ljust(WIDTHS[1]), tint)
             lines.append("   " + cells[:at] + words + cells[at + WIDTHS[1]:])
         p50, p99 = load.latency(without=load.unreachable)
+        bars = load.spark(BARS, min(40, self.screen.width - 54))
         lines += ["", f"   p50 {ms(p50)}  p99 {ms(p99)}  not read yet {load.lag():5}  "
-                  f"{paint(load.spark(BARS, 40), 'good')}"]
+                  + paint(bars, "good")]
         with self.screen._lock:
             self.screen._write(self.upwards() + "".join(f"\033[K{line}\n" for line in lines))
         self.height = len(lines)

@@ -65,6 +65,9 @@ class Story(Mission):
                     for note in getattr(error, "__notes__", []):
                         self.screen.say(note)
                     self.tails()
+                finally:
+                    if hasattr(self, "load"):
+                        self.load.kill_clients()
             self.heading("Nothing stays behind")
             litter = self.litter_of(lab)
         finally:
@@ -118,7 +121,7 @@ class Story(Mission):
                 lines.append(f"slice {address}")
             if words:
                 lines += [f"kafka {words[cluster]}",
-                          "      controller" if cluster == controller else ""]
+                          "controller" if cluster == controller else ""]
             boxes.append((cluster, lines, "bad" if cluster in cut else None))
 
         def link(a, b):

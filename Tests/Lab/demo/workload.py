@@ -174,6 +174,11 @@ class Workload:
             process.signal(signal.SIGTERM)
         return self.wait(lambda: not any(one.is_running for one in processes.values()), seconds)
 
+    def kill_clients(self):
+        """For when nobody minds any more what is on its way."""
+        for process in [*self.producers.values(), *self.consumers.values()]:
+            process.kill()
+
     def stop_watching(self):
         for process in self.watchers.values():
             process.kill()
