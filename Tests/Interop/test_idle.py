@@ -20,5 +20,5 @@ def test_an_idle_interface_lets_go_of_its_pages(lab):
         exchange(*pair.spaces(), pair.inner(1), [64])
         busy = [resident(end) for end in pair.ends]
         wait_until(
-            lambda: all(resident(end) < at * 0.75 for end, at in zip(pair.ends, busy)), 8,
+            lambda: all(resident(end) < at * 0.75 for end, at in zip(pair.ends, busy)), 25,
             "the pages of the program to go")
