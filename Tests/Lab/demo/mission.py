@@ -285,7 +285,7 @@ class Mission:
             kcats = {name: Verdict(acknowledged, [copy]) for name, copy in copies.items()}
         self.phases(acknowledged)
         self.screen.table(
-            ["READ BY", "RECORDS", "ACKNOWLEDGED", "OF THEM LOST", "TWICE", "OUT OF ORDER",
+            ["READ BY", "RECORDS", "ACKNOWLEDGED", "LOST", "TWICE", "OUT OF ORDER",
              "DAMAGED"],
             [[label, one.read, one.acknowledged, len(one.lost) + len(one.elsewhere),
               len(one.twice), len(one.disorder), len(one.damaged) + len(one.changed)]
@@ -351,12 +351,13 @@ class Mission:
         for (start, label, without), (end, _, _) in zip(names, names[1:]):
             found[start, label] = Phase(acknowledged, marks[start], marks[end], without)
         self.screen.table(
-            ["", "SECONDS", "RECORDS/S", "P50", "P99", "SLOWEST", "LONGEST GAP IN A PARTITION"],
+            ["", "SECONDS", "RECORDS/S", "P50", "P99", "SLOWEST", "LONGEST GAP"],
             [[label, f"{one.seconds:.1f}", f"{one.rate:.0f}", ms(one.median), ms(one.p99),
               ms(one.slowest), f"{one.gap:.2f} s"] for (_, label), one in found.items()],
             right=(1, 2, 3, 4, 5, 6))
         self.screen.say(
-            "From before a record is handed to the client until it is told of the acknowledgement. "
+            "From before a record is handed to the client until it is told of the acknowledgement; "
+            "the gap is the longest time in which no record of some partition was acknowledged. "
             f"Without the producer in {self.lost} while that is cut off and delivers what it "
             "kept.")
         self.facts["phases"] = {start: one.facts for (start, _), one in found.items()}
