@@ -1,12 +1,20 @@
 """Nodes that do not belong together, or are alone, and wishes that the cluster cannot meet."""
 
+import contextlib
+import struct
+import sys
+from pathlib import Path
+
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
-from nodes import (
+sys.path.append(str(Path(__file__).parents[1] / "Clients"))
+
+from lab.brokers import broker_program  # noqa: E402
+from nodes import (  # noqa: E402
     BrokerCluster, another, client, make_topic, read, refusal, refused, run, send, values,
     wait_until)
-from lab.brokers import broker_program
+from wire import METADATA, Wire  # noqa: E402
 
 TOPIC = "kept"
 
@@ -31,9 +39,10 @@ def serves(cluster):
 # --- other clusters, other nodes ---------------------------------------------------------------
 
 
+@pytest.mark.xfail(strict=True, reason="it asks again for ever, and names an enum")
 def test_a_broker_of_another_cluster(one):
     stranger = another(one, 7, cluster_id="of-another-cluster")
-    status, said = refused(stranger)
+    status, said = refused(stranger, seconds=8)
     assert status == 1
     assert "another cluster" in said and "of-another-cluster" in said, said
     assert "controller.quorum.voters" in said and "log.dir" in said, said
@@ -41,6 +50,7 @@ def test_a_broker_of_another_cluster(one):
     assert set(AdminClient(client(one)).list_topics(timeout=10).brokers) == {1}
 
 
+@pytest.mark.xfail(strict=True, reason="it names an enum ten times a second")
 def test_a_controller_of_another_cluster(lab):
     """Two of three belong together: they serve, and do not take the third for one of them. It says
     what is wrong, and with the right directory it is one."""
@@ -56,7 +66,7 @@ def test_a_controller_of_another_cluster(lab):
     make_topic(bootstrap, TOPIC, replicas=2, min_insync_replicas=2)
     written = values(50)
     assert send(bootstrap, TOPIC, written) == (written, [])
-    wait_until(lambda: "another cluster" in wrong.process.output(), 20,
+    wait_until(lambda: "another cluster" in wrong.process.output(), 8,
                f"the third to say what is wrong; it said:\n{wrong.process.tail()}")
     assert "is ready" not in wrong.process.output()
     assert set(AdminClient(client(bootstrap)).list_topics(timeout=10).brokers) == {1, 2}
@@ -103,13 +113,14 @@ def test_a_broker_with_the_id_of_a_controller(one):
 # --- alone -------------------------------------------------------------------------------------
 
 
+@pytest.mark.xfail(strict=True, reason="it says nothing")
 def test_a_broker_whose_controllers_cannot_be_reached(lab):
     """It waits, says for whom, and serves when they are there."""
     cluster = BrokerCluster(lab, 1, start=False)
     broker = another(cluster, 7)
     broker.start(wait=False)
     where = f"127.0.0.1:{cluster[1].controller_port}"
-    wait_until(lambda: where in broker.process.output(), 20,
+    wait_until(lambda: where in broker.process.output(), 8,
                f"the broker to say whom it cannot reach:\n{broker.process.tail()}")
     assert broker.is_running and "is ready" not in broker.process.output()
     cluster[1].start()
@@ -130,12 +141,13 @@ def test_a_broker_that_waits_can_be_stopped(lab):
     broker.stop(seconds=10)
 
 
+@pytest.mark.xfail(strict=True, reason="it says nothing")
 def test_one_of_three_waits_for_another(lab):
     cluster = BrokerCluster(lab, 3, start=False)
     alone = cluster[1]
     alone.start(wait=False)
     others = [f"127.0.0.1:{cluster[n].controller_port}" for n in (2, 3)]
-    wait_until(lambda: any(one in alone.process.output() for one in others), 20,
+    wait_until(lambda: any(one in alone.process.output() for one in others), 8,
                f"the node to say whom it cannot reach:\n{alone.process.tail()}")
     assert alone.is_running and "is ready" not in alone.process.output()
     assert len(alone.process.output().splitlines()) < 100
@@ -162,6 +174,28 @@ def test_a_majority_that_is_gone_and_comes_back(lab):
     found = read(cluster, TOPIC)
     assert [one for one in found if not one.startswith(b"lonely")] == before + after
     assert len(set(found)) == len(found)
+
+
+@pytest.mark.xfail(strict=True, reason="it is, while all are fenced")
+def test_a_client_is_never_told_that_there_are_no_brokers(lab):
+    """All at once are killed and started. Until they are registered again none is in the metadata
+    as alive; but who answers is, and librdkafka forgets for good what it is not told of."""
+    cluster = BrokerCluster(lab, 3)
+    make_topic(cluster, TOPIC, replicas=3)
+    for node in cluster:
+        node.kill()
+    for node in cluster:
+        node.start(wait=False)
+    told = []
+
+    def ready():
+        for node in cluster:
+            with contextlib.suppress(OSError, EOFError), Wire(node, seconds=2) as wire:
+                # Version 1, of no topics: the number of brokers comes first.
+                told.append(struct.unpack_from(">i", wire.ask(METADATA, 1, bytes(4)))[0])
+        return all("is ready" in node.process.output() for node in cluster)
+    wait_until(ready, 20, "the brokers to be ready", longest_pause=0.005)
+    assert told and min(told) > 0, told
 
 
 # --- what cannot be ----------------------------------------------------------------------------
@@ -210,6 +244,7 @@ def test_more_partitions_cannot_be_fewer(one):
     serves(one)
 
 
+@pytest.mark.xfail(strict=True, reason="a line for every question")
 def test_a_topic_made_unasked_that_cannot_be_placed(lab):
     """The broker says so in its log: the client is told nothing but that it is not there."""
     cluster = BrokerCluster(lab, 1, properties={"default.replication.factor": 3})

@@ -192,7 +192,8 @@ def test_logs_without_a_name_on_them(one):
     lambda kept: kept.replace(b"version=1", b"version=7"),
     lambda kept: kept.replace(b"node.id=1", b"node.id=one"),
     lambda kept: re.sub(b"directory.id=.*", b"directory.id=x", kept),
-    lambda kept: kept + b"#" * 100_000,
+    pytest.param(lambda kept: kept + b"#" * 100_000, marks=pytest.mark.xfail(
+        strict=True, reason="taken for a missing one")),
 ], ids=["empty", "bytes", "half", "version", "node", "directory", "huge"])
 def test_a_damaged_meta_properties(one, damage):
     node = one[1]
@@ -229,6 +230,7 @@ def test_a_damaged_quorum_state(one, content):
     holds(one)
 
 
+@pytest.mark.xfail(strict=True, reason="the lock is let go after the start")
 def test_a_second_process_on_one_directory(one):
     node = one[1]
     holds(one)
@@ -238,7 +240,7 @@ def test_a_second_process_on_one_directory(one):
     second = copy.copy(node)
     second.file = node.directory / "second.properties"
     second.file.write_text(text)
-    status, said = refused(second)
+    status, said = refused(second, seconds=8)
     assert status == 1
     assert "in use by another process" in said and str(node.data) in said, said
     assert read(one, TOPIC)[:200] == one.records

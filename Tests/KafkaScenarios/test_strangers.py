@@ -28,13 +28,12 @@ class Controller:
 
 @pytest.fixture
 def one(lab):
-    cluster = BrokerCluster(lab, 1)
-    yield cluster
-    assert cluster[1].is_running
+    return BrokerCluster(lab, 1)
 
 
 def decides(cluster, topic):
     """The quorum works: a topic is made, written and read."""
+    assert cluster[1].is_running
     make_topic(cluster, topic)
     assert send(cluster, topic, values(20)) == (values(20), [])
     assert read(cluster, topic) == values(20)
@@ -217,6 +216,7 @@ def test_connections_that_are_idle_for_too_long(lab):
     decides(cluster, "after")
 
 
+@pytest.mark.xfail(strict=True, reason="half requests are not counted")
 def test_half_requests_do_not_fill_the_memory(lab):
     """Forty that are all but complete hold 280 MB, if somebody lets them: queued.max.request.bytes
     says what all requests together may hold."""

@@ -6,6 +6,7 @@ import argparse
 import functools
 import hashlib
 import json
+import os
 import signal
 import sys
 import time
@@ -15,7 +16,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 TICK = 0.25
 TOO_LARGE, TOO_EARLY = 40, 70  # every so manieth send of the plain sender must fail
-LARGEST = 4096  # max.message.bytes of the topic
+LARGEST = 65_536  # max.message.bytes of the topic
 
 # Answers that say: this record can never be in the log.
 REFUSED = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_TIMESTAMP, KafkaError.INVALID_RECORD,
@@ -82,7 +83,9 @@ class Send(Worker):
         self.producer = Producer(self.settings(**settings, **{
             "message.timeout.ms": self.args.timeout * 1000,
             # A leader that falls silent breaks no connection: nothing else tells of the next one.
-            "topic.metadata.refresh.interval.ms": 1000}))
+            "topic.metadata.refresh.interval.ms": 1000,
+            # No batch is refused for its size but by a record's.
+            "batch.size": LARGEST // 2}))
         self.refusable = set()
         started = time.monotonic()
         while not self.is_ending:
@@ -164,9 +167,9 @@ class Read(Worker):
                            records=records)
             if self.is_time():
                 self.say(ends=self.ends)
-        consumer.close()
         self.history.close()
         self.say(ends=self.ends, is_done=True)
+        os._exit(0)  # without taking leave of the group: it has to bear that
 
     def assigned(self, consumer, partitions):
         self.write(kind="assign", worker=self.args.name, group=self.args.group,
