@@ -50,7 +50,7 @@ import Testing
     func randomLives(seed: UInt64) throws {
         var random = SeededRandom(seed &* 77)
         var settings = LogCleaner.Settings()
-        settings.keyMemory = [24 * 12, 32 << 20][Int(random.next() % 2)]
+        settings.keyMemory = [KeyOffsets.bytesPerKey * 8, 32 << 20][Int(random.next() % 2)]
         let lab = try CleanerLab(
             CleanerLab.compacted { $0.segmentBytes = 400 + Int(random.next() % 2000) },
             seed: seed, settings: settings)

@@ -184,7 +184,7 @@ import Testing
 
     @Test func whatDoesNotFitIsDoneNextTime() throws {
         var settings = LogCleaner.Settings()
-        settings.keyMemory = 24 * 8
+        settings.keyMemory = KeyOffsets.bytesPerKey * 6
         let lab = try CleanerLab(settings: settings)
         for index in 0..<40 { try lab.append([("\(index % 10)", "\(index)")]) }
         try lab.roll()

@@ -105,7 +105,7 @@ package final class LogCleaner {
         guard let (log, plan) = best else { return false }
         run = try CleanerRun(
             log: log, from: plan.firstDirty, to: plan.end,
-            keyCapacity: settings.keyMemory / KeyOffsets.bytesPerKey / 4 * 3, hash: hash,
+            keyCapacity: settings.keyMemory / KeyOffsets.bytesPerKey, hash: hash,
             nowMs: nowMs)
         return true
     }

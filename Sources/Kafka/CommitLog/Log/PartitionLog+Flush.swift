@@ -144,6 +144,7 @@ extension PartitionLog {
     /// Makes durable all that a start after a clean shutdown believes. A flush that is under way
     /// elsewhere is overtaken.
     func closeCleanly() throws(LogError) {
+        guard !isAsItWasOpened else { return }
         flushInFlight = nil
         try guarded { () throws(LogError) in
             try takeSnapshot()
@@ -158,6 +159,13 @@ extension PartitionLog {
             epochs.isDirty = true
         }
         try flush(isLast: true, nowMs: nil)
+    }
+
+    /// After a clean shutdown, and not changed since: with thousands of partitions most are.
+    private var isAsItWasOpened: Bool {
+        endAtCleanOpen == logEndOffset && truncationCount == 0 && segmentGeneration == 0
+            && flushCount == 0 && !directoryIsUnsynced && !epochs.isDirty
+            && segments.allSatisfy { !$0.isUnsynced }
     }
 
     private func flush(isLast: Bool, nowMs: Int64?) throws(LogError) {

@@ -200,6 +200,7 @@ extension PartitionLog {
                 try rebuildEpochs(from: 0, before: end)
             }
             try rebuildProducers(to: end)
+            endAtCleanOpen = end
             return true
         } catch {
             guard case .corruptBatch = error else { throw error }

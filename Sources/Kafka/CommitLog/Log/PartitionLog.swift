@@ -42,6 +42,8 @@ package final class PartitionLog {
     /// Counts what has been cut off, for a cleaner that is under way.
     var truncationCount = 0
     var directoryIsUnsynced = false
+    /// Where the log ended when it was opened after a clean shutdown.
+    var endAtCleanOpen: Int64?
     /// Counts changes of what segments there are, for a cleaner that is under way.
     var segmentGeneration = 0
     /// A write that could be neither finished nor undone.
@@ -62,7 +64,10 @@ package final class PartitionLog {
         directory.recentMemory.register(self)
     }
 
-    deinit { directory.recentMemory.give(recent.cost) }
+    deinit {
+        directory.recentMemory.give(recent.cost)
+        directory.recentMemory.unregister(self)
+    }
 
     var active: LogSegment { segments[segments.count - 1] }
 

@@ -68,7 +68,7 @@ package final class RecentMemory {
     package let limitPerLog: Int
     package let limit: Int
     package private(set) var used = 0
-    private var holders: [Holder] = []
+    private var holders: [ObjectIdentifier: Holder] = [:]
 
     private struct Holder {
         weak var log: PartitionLog?
@@ -79,11 +79,9 @@ package final class RecentMemory {
         self.limit = limit
     }
 
-    func register(_ log: PartitionLog) { holders.append(Holder(log: log)) }
+    func register(_ log: PartitionLog) { holders[ObjectIdentifier(log)] = Holder(log: log) }
 
-    func unregister(_ log: PartitionLog) {
-        holders.removeAll { $0.log == nil || $0.log === log }
-    }
+    func unregister(_ log: PartitionLog) { holders[ObjectIdentifier(log)] = nil }
 
     func add(_ bytes: Int) { used += bytes }
     func give(_ bytes: Int) { used -= bytes }
@@ -91,7 +89,8 @@ package final class RecentMemory {
     /// Makes room at the expense of the logs that were appended to least recently.
     func makeRoom(for log: PartitionLog) {
         guard used > limit else { return }
-        let others = holders.compactMap(\.log).filter { $0 !== log && !$0.recent.isEmpty }
+        // Sorted by what no two have in common.
+        let others = holders.values.compactMap(\.log).filter { $0 !== log && !$0.recent.isEmpty }
             .sorted { $0.appendCount < $1.appendCount }
         for other in others {
             other.dropRecent()
