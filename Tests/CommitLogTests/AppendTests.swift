@@ -186,6 +186,24 @@ import Testing
         #expect(nothing.bytes == 0)
     }
 
+    @Test func offsetsComeToAnEnd() throws {
+        let test = try TestLog()
+        for offset in [Int64.max, .max - 1, .max - 1 << 39, -1] as [Int64] {
+            #expect(throws: LogError.self) {
+                try test.log.appendAsFollower(
+                    makeBatch([("k", "v")], offset: offset, epoch: 0), nowMs: startMs)
+            }
+            #expect(throws: LogError.self) { try test.log.truncateFully(startingAt: offset) }
+        }
+        let last = Int64.max - 1 << 40
+        _ = try test.log.appendAsFollower(
+            makeBatch([("k", "v"), ("k", "v")], offset: last, epoch: 0), nowMs: startMs)
+        #expect(throws: LogError.invalidRecord("no offset is left")) { try test.append("more") }
+        #expect(try test.records(from: last).count == 2)
+        try test.log.truncate(to: -5)
+        #expect(test.log.logEndOffset == 0)
+    }
+
     // MARK: Segments
 
     @Test func segmentsRoll() throws {

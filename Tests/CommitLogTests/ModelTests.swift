@@ -33,7 +33,11 @@ struct ModelRun {
         var value: String
         var timestamp: Int64
         var epoch: Int32
+        /// The last of its batch, where the idempotent producer wrote it.
+        var sequence: Int32?
     }
+
+    static let producer: Int64 = 77
 
     var test: TestLog
     private var random: SeededRandom
@@ -111,8 +115,13 @@ struct ModelRun {
         let count = 1 + chance(4)
         let values = (0..<count).map { "\(end + Int64($0))/\(epoch)/\(chance(1000))" }
         let compression = Compression.allCases[chance(5)]
+        // What the log does not remember as it should, it will refuse.
+        let known = test.log.producers.active.first { $0.id == Self.producer }
+        let last = entries.last { $0.sequence != nil }?.sequence ?? known?.entry.lastSequence ?? -1
         let batch = makeBatch(
-            values.map { ("k", $0) }, timestamp: now - Int64(chance(20)), compression: compression)
+            values.map { ("k", $0) }, timestamp: now - Int64(chance(20)),
+            producer: chance(2) == 0 ? (Self.producer, 0, last + 1) : nil,
+            compression: compression)
         let result = try test.log.appendAsLeader(
             batch, leaderEpoch: epoch, nowMs: now, origin: .client)
         note("append \(end)+\(count)")
@@ -120,13 +129,15 @@ struct ModelRun {
     }
 
     private mutating func add(_ values: [String], _ batch: ByteBuffer, at offset: Int64) {
-        let timestamp = (try? headers(batch).first?.maxTimestamp) ?? -1
+        let header = try? headers(batch).first
+        let timestamp = header?.maxTimestamp ?? -1
+        let sequence = header?.producerId == Self.producer ? header?.lastSequence : nil
         for (index, value) in values.enumerated() {
             history[offset + Int64(index), default: []].insert(value)
             entries.append(
                 Entry(
                     offset: offset + Int64(index), batchStart: offset, value: value,
-                    timestamp: timestamp, epoch: epoch))
+                    timestamp: timestamp, epoch: epoch, sequence: sequence))
         }
         end = offset + Int64(values.count)
     }
@@ -277,7 +288,9 @@ struct ModelRun {
                     Entry(
                         offset: record.offset, batchStart: header.baseOffset,
                         value: text(record.value), timestamp: header.maxTimestamp,
-                        epoch: header.partitionLeaderEpoch))
+                        epoch: header.partitionLeaderEpoch,
+                        sequence: header.producerId == Self.producer
+                            ? header.lastSequence : nil))
             }
             next = header.lastOffset + 1
         }
@@ -331,6 +344,13 @@ struct ModelRun {
         where entry.offset >= raised && test.log.epoch(at: entry.offset) != entry.epoch {
             let found = test.log.epoch(at: entry.offset) ?? -1
             return "epoch at \(entry.offset) is \(found), not \(entry.epoch)"
+        }
+        if let last = entries.last(where: { $0.sequence != nil }) {
+            let found = test.log.producers.active.first { $0.id == Self.producer }?.entry
+            guard found?.lastSequence == last.sequence, found?.lastOffset == last.offset else {
+                return "sequence \(found?.lastSequence ?? -1) at \(found?.lastOffset ?? -1), not "
+                    + "\(last.sequence ?? -1) at \(last.offset)"
+            }
         }
         let largest = expected.map(\.timestamp).max()
         if known <= start, try test.log.maxTimestamp()?.timestamp ?? -1 < largest ?? -1 {

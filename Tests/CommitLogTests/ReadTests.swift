@@ -73,6 +73,8 @@ import Testing
 
     @Test func anIndexThatLiesIsRebuilt() throws {
         let test = try Self.filled(memory: 0, segmentBytes: 1 << 20)
+        // A closed one: the active one's index is looked at by every start.
+        try test.log.roll(nowMs: startMs)
         try test.append("last")
         try test.directory.close()
         let path = RecoveryTests.name(0, "index")
@@ -166,5 +168,15 @@ import Testing
             try test.restart()
         }
         #expect(try TestLog().log.maxTimestamp() == nil)
+    }
+
+    @Test func theLargestTimestampIsKnownAfterAStart() throws {
+        let test = try TestLog()
+        try test.append("late", at: startMs + 50)
+        try test.restart()
+        try test.append("early", at: startMs + 10)
+        #expect(try test.log.maxTimestamp()?.offset == 0)
+        try test.restart()
+        #expect(try test.log.maxTimestamp()?.offset == 0)
     }
 }

@@ -145,6 +145,18 @@ import Testing
         #expect(try test.append("next").firstOffset == 20)
     }
 
+    /// What a truncation had removed, and a loss of power has brought back behind newer records.
+    @Test func anEpochThatFallsCutsTheLog() throws {
+        let test = try TestLog()
+        try test.append("a", epoch: 1)
+        try test.append("b", epoch: 5)
+        var bytes = try #require(test.disk[Self.name(0, "log")])
+        bytes.writeImmutableBuffer(makeBatch([("k", "old")], offset: 2, epoch: 4))
+        test.disk[Self.name(0, "log")] = bytes
+        try test.reopen()
+        #expect(try test.values() == ["a", "b"])
+    }
+
     @Test func leftoversAreCleared() throws {
         let test = try TestLog(Self.smallConfig())
         for index in 0..<25 { try test.append("value \(index)") }

@@ -157,7 +157,8 @@ def test_formatting_where_nothing_can_be_written(lab, needs_root):
         disk.read_only()
         refusal = node.format(check=False)
         assert refusal.returncode == 1
-        assert str(node.data) in refusal.stderr and "read-only" in refusal.stderr.lower(), refusal.stderr
+        assert str(node.data) in refusal.stderr, refusal.stderr
+        assert "read-only" in refusal.stderr.lower(), refusal.stderr
         disk.read_only(False)
         disk.fill()
         refusal = node.format(check=False)

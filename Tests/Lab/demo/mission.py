@@ -18,8 +18,8 @@ class Mission:
     def kafka_up(self):
         self.heading("One Kafka, stretched over the three")
         self.screen.say(
-            "A slice-broker in each attached namespace, broker and controller both, with default "
-            "settings. Its rack is the cluster.")
+            "A slice-broker in each attached namespace, broker and controller both. Its rack is "
+            "the cluster; all its timeouts are the default ones.")
         self.screen.command("slice-broker start --config broker.properties    (in each cluster)")
         acks = "1" if self.broken == "acks-1" else "all"
         fault = self.broken if self.broken in ("forget", "swap", "twice") else None
@@ -277,6 +277,9 @@ class Mission:
             load.go_on(0.5)
             load.stop_consumers()
         load.stop_watching()
+        for name in CLUSTERS:
+            self.facts["brokers"][name]["resident_mib_at_the_end"] = round(
+                load.broker(name).resident_bytes() / 2**20, 1)
         acknowledged = load.acknowledged()
         with self.screen.waiting("kcat reads all of it in each cluster"):
             copies = {name: self.kcat_reads(name) for name in CLUSTERS}

@@ -90,7 +90,7 @@ class Workload:
         """Returns how many seconds each took until it served."""
         self.brokers = BrokerCluster(
             self.lab, len(self.names),
-            properties={"offsets.topic.num.partitions": 6, "group.min.session.timeout.ms": 6000},
+            properties={"offsets.topic.num.partitions": 50, "group.min.session.timeout.ms": 6000},
             places=[self.places[name] for name in self.names], racks=self.names, start=False)
         started, ready = {}, {}
         for name in self.names:

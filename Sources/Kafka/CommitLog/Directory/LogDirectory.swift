@@ -110,7 +110,8 @@ package final class LogDirectory {
         guard let bytes else { return [:] }
         do {
             return Dictionary(
-                try TextCheckpoint.decodeOffsets(bytes).map { ($0.partition, $0.offset) },
+                try TextCheckpoint.decodeOffsets(bytes)
+                    .map { ($0.partition, min(max(0, $0.offset), PartitionLog.largestOffset)) },
                 uniquingKeysWith: max)
         } catch {
             problems.append("\(path) is damaged (\(error.reason)) and is made anew")

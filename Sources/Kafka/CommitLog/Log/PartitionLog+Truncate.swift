@@ -40,8 +40,8 @@ extension PartitionLog {
 
     /// Removes everything; the log goes on at `offset`.
     package func truncateFully(startingAt offset: Int64) throws(LogError) {
-        guard offset >= 0, offset <= LogFileName.maxOffset else {
-            throw .offsetOutOfRange(offset: offset, start: 0, end: LogFileName.maxOffset)
+        guard offset >= 0, offset <= Self.largestOffset else {
+            throw .offsetOutOfRange(offset: offset, start: 0, end: Self.largestOffset)
         }
         try guarded { () throws(LogError) in try startOver(at: offset) }
     }

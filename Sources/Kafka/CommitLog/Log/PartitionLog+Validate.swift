@@ -2,6 +2,9 @@ import KafkaRecords
 import NIOCore
 
 extension PartitionLog {
+    /// No batch begins above this, so that no sum of offsets is too large for its type.
+    static let largestOffset = Int64.max - 1 << 40
+
     /// Checks everything before anything changes. Returns the earlier result where a client
     /// sends a batch for the second time.
     func validate(
@@ -11,6 +14,7 @@ extension PartitionLog {
             throw .staleLeaderEpoch(epoch: epoch, latest: latest)
         }
         guard buffer.readableBytes > 0 else { throw .invalidRecord("no batches") }
+        guard logEndOffset <= Self.largestOffset else { throw .invalidRecord("no offset is left") }
         guard buffer.readableBytes <= config.segmentBytes else {
             throw .largerThanSegment(size: buffer.readableBytes, limit: config.segmentBytes)
         }
@@ -56,6 +60,9 @@ extension PartitionLog {
             try header.checkCounts()
         } catch {
             throw .invalidRecord("\(error)")
+        }
+        guard header.baseOffset <= Self.largestOffset else {
+            throw .invalidRecord("offset \(header.baseOffset)")
         }
     }
 
