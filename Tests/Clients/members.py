@@ -113,12 +113,14 @@ class KafkaPythonMember(Member):
             fetch_max_wait_ms=50, **{
                 "auto_offset_reset": "earliest", "session_timeout_ms": 6000,
                 "heartbeat_interval_ms": 100, "metadata_max_age_ms": 1000, **self.conf})
-        for topic in self.topics:
-            # It may assign before it knows the partitions, and then leave it at that.
-            consumer.partitions_for_topic(topic)
         consumer.subscribe(self.topics, listener=Listener())
+        # A leader assigns by what it knew at its last update of metadata, which is nothing before
+        # the first, and joins again when it knows more. If `poll` runs out of time while it does,
+        # and the assignment has been made, it forgets the join that is under way (3.0.12: its
+        # `need_rejoin` is false from then on) and hangs: no heartbeat, no partitions, for ever.
+        wait_until(lambda: consumer.topics() >= set(self.topics), PATIENCE, "the topics")
         while not self.is_stopping:
-            for rows in consumer.poll(50).values():
+            for rows in consumer.poll(200).values():
                 self.rows += [(row.partition, row.offset, row.value) for row in rows]
         consumer.close()
 

@@ -169,7 +169,6 @@ def test_offsets_of_many_groups_at_once(three, admin3, topic_in, name):
     assert [found[group][place].offset for group in groups] == list(range(9))
 
 
-@pytest.mark.nightly  # see test_groups.py::test_members_come_and_go
 @pytest.mark.parametrize("by", ["member id", "instance id"])
 def test_members_are_removed(three, admin3, topic_in, name, by):
     """LeaveGroup on behalf of another (KIP-571)."""

@@ -47,9 +47,6 @@ def committed(cluster, group, topic, partitions=PARTITIONS):
         consumer.close()
 
 
-# Nightly: on a machine that is busy with something else, kafka-python's members sometimes do not
-# come to share the partitions in time, and it is not known yet whose doing that is.
-@pytest.mark.nightly
 @pytest.mark.parametrize("kind", KINDS)
 def test_members_come_and_go(cluster, topic_in, name, kind):
     """One has all; two and three share; when one leaves the others take over, at its place."""
