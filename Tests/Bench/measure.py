@@ -31,7 +31,7 @@ class Plan:
     beside_seconds: float  # the same beside a TCP stream
 
 
-FULL = Plan(tcp_seconds=3, trial_seconds=0.4, steps=6, flood_seconds=1, pongs=4, rounds=5_100,
+FULL = Plan(tcp_seconds=3, trial_seconds=0.4, steps=6, flood_seconds=1, pongs=12, rounds=5_100,
             pong_seconds=3, beside_seconds=2)
 QUICK = Plan(tcp_seconds=1, trial_seconds=0.2, steps=5, flood_seconds=0.5, pongs=3,
              rounds=2_100, pong_seconds=1, beside_seconds=1)

@@ -4,12 +4,13 @@ import Testing
     @Test func threeVotersElectOne() {
         RaftScript.expect(
             """
-            # A node that knows nothing asks somebody who leads, and then stands for election.
+            # A node that knows nothing asks somebody who leads, and stands for election soon: it
+            # knows of nobody whom it could disturb.
             > node 1 voters 1,2,3
               to 3: fetch epoch 0 at 0@0 hw 0 ms 0
               leader - epoch 0
             > answer 3 fetch epoch 0 error NOT_LEADER_OR_FOLLOWER
-            > wait ms 800
+            > wait ms 50
               to 2: vote epoch 0 last 0@0 pre
               to 3: vote epoch 0 last 0@0 pre
               is prospective

@@ -13,7 +13,9 @@ extension RaftNode {
         } else if let leader = election.leaderID, followable(leader) {
             startFollowing()
         } else {
-            startUnattached(deadline: now + randomElectionTimeout())
+            // Nobody is known who could be disturbed, and a pre-vote disturbs nobody: a quorum that
+            // starts as a whole need not wait for a leader that there cannot be yet.
+            startUnattached(deadline: now + random.delay(below: timing.retryBackoff))
         }
     }
 
