@@ -7,7 +7,7 @@ import Testing
 
 /// The log against the simplest one that could be: an array of records.
 @Suite struct ModelTests {
-    @Test(arguments: 1...60)
+    @Test(arguments: 1...100)
     func theLogIsAnArray(_ seed: UInt64) throws {
         var run = try ModelRun(seed: seed)
         let problem = try run.violation(steps: 400)

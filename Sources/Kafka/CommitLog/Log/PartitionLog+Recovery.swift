@@ -10,7 +10,8 @@ extension PartitionLog {
     /// back at once.
     func recover(_ checkpoint: LogCheckpoint, hasEpochs: Bool) throws(LogError) {
         let point = max(logStartOffset, min(checkpoint.recoveryPoint, Int64.max))
-        var index = segmentIndex(for: point)
+        // One that ends right there may have been closed since, with indexes that no flush covered.
+        var index = segmentIndex(for: max(point - 1, logStartOffset))
         // Below the recovery point all segments are whole, unless someone else was here.
         var start = try recoveryStart(in: segments[index], point: point)
         try recoverEpochs(before: start, in: index, hasEpochs: hasEpochs)
@@ -91,7 +92,10 @@ extension PartitionLog {
     ) throws(LogError) -> RecoveryStart {
         guard point > segment.baseOffset, segment.size > 0 else { return .beginning(segment) }
         do {
-            let hint = try segment.offsets().entry(notAbove: point - 1)
+            // What the time index lacks, because only the other one reached the disk when both
+            // were made anew, has to be read again.
+            let timed = try segment.times().last?.offset ?? -1
+            let hint = try segment.offsets().entry(notAbove: min(point - 1, timed))
             guard hint.position > 0 else { return .beginning(segment) }
             var cursor = try segment.cursor(
                 from: hint.position, pieceSize: BatchCursor.scanPiece)
