@@ -195,6 +195,37 @@ final class Lab {
         }
     }
 
+    /// A broker tells where its replicas are: what is said to each.
+    @discardableResult
+    func assign(
+        _ topic: String, _ partitions: [Int32], to directory: KafkaUUID, of broker: Int32
+    ) -> [ErrorCode] {
+        let request = AssignReplicasToDirsRequest(
+            brokerId: broker, brokerEpoch: image.brokers[broker]?.epoch ?? -1,
+            directories: [
+                .init(
+                    id: directory,
+                    topics: [
+                        .init(
+                            topicId: image.topicId(named: topic) ?? .zero,
+                            partitions: partitions.map { .init(partitionIndex: $0) })
+                    ])
+            ])
+        guard case .assignReplicasToDirs(let response)? = ask(.assignReplicasToDirs(request)),
+            response.errorCode == .none
+        else { return [] }
+        return response.directories.flatMap(\.topics).flatMap(\.partitions).map(\.errorCode)
+    }
+
+    /// A broker is not heard of until its session is over; the others are.
+    func silence(_ id: Int32, others: ClosedRange<Int32>) {
+        for _ in 0..<20 {
+            pass(.milliseconds(100))
+            for other in others where other != id { beat(other) }
+        }
+        #expect(image.brokers[id]?.fenced == true)
+    }
+
     // MARK: - Topics
 
     @discardableResult

@@ -7,6 +7,8 @@ package enum ConfigKind: Equatable, Sendable {
     case choice([String])
     /// Comma-separated; of these words only, unless there are none.
     case list([String])
+    /// Comma-separated pairs of partition and broker, or `*`.
+    case replicas
 }
 
 /// A property that topics (or brokers) can be given.
@@ -69,12 +71,31 @@ package struct ConfigProperty: Equatable, Sendable {
                 return invalid(bad, "String must be one of: \(words.joined(separator: ", "))")
             }
             return nil
+        case .replicas:
+            return Self.isListOfReplicas(value)
+                ? nil
+                : invalid(
+                    value,
+                    "must be the literal '*' or a list of replicas in the following format: "
+                        + "[partitionId]:[brokerId],[partitionId]:[brokerId],...")
         }
     }
 
     package var isList: Bool {
-        if case .list = kind { return true }
-        return false
+        switch kind {
+        case .list, .replicas: true
+        default: false
+        }
+    }
+
+    private static func isListOfReplicas(_ value: String) -> Bool {
+        let items = parts(of: value)
+        return items == ["*"]
+            || items.allSatisfy { item in
+                let parts = item.split(separator: ":", omittingEmptySubsequences: false)
+                return parts.count == 2
+                    && parts.allSatisfy { part in Int32(part).map { $0 >= 0 } ?? false }
+            }
     }
 
     package static func parts(of value: String) -> [String] {

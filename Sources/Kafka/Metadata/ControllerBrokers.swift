@@ -167,8 +167,17 @@ extension Controller {
     ) throws(ControllerFailure) -> BrokerHeartbeatResponse {
         let id = request.brokerId
         try checkBrokerEpoch(id, request.brokerEpoch)
+        var request = request
         let isCaughtUp =
             request.currentMetadataOffset >= registrationOffsets[id, default: Int64.max]
+        if let broker = image.brokers[id], !broker.directories.isEmpty,
+            broker.directories.allSatisfy(request.offlineLogDirs.contains)
+        {
+            // It has nothing left to lead from. That cannot be recorded, as a list of no
+            // directories means no change, and in Kafka such a broker ends by itself.
+            if !broker.fenced { notice(.directoriesOffline(id, broker.directories)) }
+            request.wantFence = true
+        }
         let (state, next) = states(of: id, after: request, isCaughtUp: isCaughtUp)
         sessions.touch(id, metadataOffset: request.currentMetadataOffset, now: now)
         if state != next {
@@ -250,16 +259,12 @@ extension Controller {
         guard let broker = image.brokers[id] else { return }
         let lost = broker.directories.filter(directories.contains)
         let left = broker.directories.filter { !directories.contains($0) }
-        guard !lost.isEmpty else { return }
+        guard !lost.isEmpty, !left.isEmpty else { return }
         notice(.directoriesOffline(id, lost))
         var records = partitionChanges(.losing(id, lost))
-        // A list of none would read as no change. A broker that lost its last directory shuts down
-        // of itself.
-        if !left.isEmpty {
-            records.append(
-                .brokerRegistrationChange(
-                    .init(brokerId: id, brokerEpoch: broker.epoch, logDirs: left)))
-        }
+        records.append(
+            .brokerRegistrationChange(
+                .init(brokerId: id, brokerEpoch: broker.epoch, logDirs: left)))
         appendInPieces(records)
     }
 

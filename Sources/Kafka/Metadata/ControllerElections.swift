@@ -72,10 +72,12 @@ extension Controller {
         guard let record = change.record(canLead: canLead, newDirectory: newDirectory(on:)) else {
             return nil
         }
-        if record.leaderRecoveryState == LeaderRecoveryState.recovering.rawValue {
+        if let uncleanness = change.uncleanness {
+            let (name, index, leader) = (topic.name, record.partitionId, record.leader)
             notice(
-                .uncleanLeader(
-                    topic: topic.name, partition: record.partitionId, leader: record.leader))
+                uncleanness == .ledLast
+                    ? .lastKnownLeader(topic: name, partition: index, leader: leader)
+                    : .uncleanLeader(topic: name, partition: index, leader: leader))
         } else if record.leader == LeaderId.none, partition.hasLeader {
             notice(.noLeader(topic: topic.name, partition: record.partitionId))
         }

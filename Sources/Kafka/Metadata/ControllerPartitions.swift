@@ -124,6 +124,9 @@ extension Controller {
                         } else {
                             var change = change(partition, of: topic, index, resolver)
                             change.directories[id] = directory.id
+                            if hasLostDirectory(of: id, in: partition) {
+                                change.emptyReplicas = [id]
+                            }
                             if !isOnline {
                                 change.isr.removeAll { $0 == id }
                                 if allowsUnclean(topic, resolver) { change.election = .unclean }
@@ -144,6 +147,14 @@ extension Controller {
         }
         appendInPieces(records)
         return response
+    }
+
+    /// Whether the replica was in a directory that its broker came back without. One that is in
+    /// sync has fetched everything since.
+    private func hasLostDirectory(of broker: Int32, in partition: PartitionRegistration) -> Bool {
+        let old = partition.directory(of: broker)
+        guard !DirectoryId.isReserved(old), !partition.isr.contains(broker) else { return false }
+        return image.brokers[broker]?.directories.contains(old) == false
     }
 
     /// A broker cannot lead from the directory that it is just said to be in, if that is gone.

@@ -51,6 +51,9 @@ package enum ControllerNotice: Equatable, Sendable, CustomStringConvertible {
     case directoriesOffline(Int32, [KafkaUUID])
     /// The controller itself did not run for a while, so that silence says little about brokers.
     case stalled(milliseconds: Int64)
+    /// Nobody is known to have everything, and the one who led last has come back: what its disk
+    /// has not is lost.
+    case lastKnownLeader(topic: String, partition: Int32, leader: Int32)
     /// Acknowledged records may be lost.
     case uncleanLeader(topic: String, partition: Int32, leader: Int32)
     case noLeader(topic: String, partition: Int32)
@@ -80,6 +83,9 @@ package enum ControllerNotice: Equatable, Sendable, CustomStringConvertible {
         case .directoriesOffline(let id, let directories):
             "broker \(id) lost \(directories.map(\.description).joined(separator: ", "))"
         case .stalled(let ms): "the controller stood still for \(ms) ms"
+        case .lastKnownLeader(let topic, let partition, let leader):
+            "election of broker \(leader) for \(topic)-\(partition), which it led last: all its "
+                + "replicas ended without order, and what the disk of this one lost is gone"
         case .uncleanLeader(let topic, let partition, let leader):
             "unclean election of broker \(leader) for \(topic)-\(partition)"
         case .noLeader(let topic, let partition): "no leader for \(topic)-\(partition)"

@@ -27,6 +27,8 @@ package struct PartitionChange {
     /// Replicas that may have lost what they acknowledged: their broker came back from a shutdown
     /// that was not clean.
     package var uncleanReplicas: [Int32] = []
+    /// Replicas that have nothing: the directory they were in is gone, and another took its place.
+    package var emptyReplicas: [Int32] = []
     /// Directories that brokers told of.
     package var directories: [Int32: KafkaUUID] = [:]
     /// Whether eligible leader replicas are in force, and from how many in-sync replicas on none
@@ -35,6 +37,13 @@ package struct PartitionChange {
     package var minimumIsr: Int
 
     private var eligible: [Int32]
+    /// How the leader was found who is not known to have everything, if it is one.
+    package enum Uncleanness: Sendable {
+        /// It led last, and nobody else is known to be in sync.
+        case ledLast
+        case anybody
+    }
+    package private(set) var uncleanness: Uncleanness?
 
     package init(
         _ partition: PartitionRegistration, topicId: KafkaUUID, partitionId: Int32,
@@ -107,7 +116,8 @@ package struct PartitionChange {
         }
         let leaving = partition.isr.filter { !eligible.contains($0) }
         eligible = (eligible + leaving).filter {
-            !isr.contains($0) && !uncleanReplicas.contains($0) && replicas.contains($0)
+            !isr.contains($0) && !uncleanReplicas.contains($0) && !emptyReplicas.contains($0)
+                && replicas.contains($0)
         }
     }
 
@@ -117,7 +127,8 @@ package struct PartitionChange {
         let (leader, unclean) = electedLeader(canLead: canLead)
         guard leader != partition.leader else { return }
         record.leader = leader
-        if unclean {
+        uncleanness = unclean
+        if unclean != nil {
             record.isr = [leader]
             eligible = []
             if partition.recovery != .recovering {
@@ -131,27 +142,32 @@ package struct PartitionChange {
 
     private func electedLeader(
         canLead: (Int32) -> Bool
-    ) -> (leader: Int32, unclean: Bool) {
+    ) -> (leader: Int32, unclean: Uncleanness?) {
         func isFit(_ replica: Int32) -> Bool {
             (isr.contains(replica) || isr.isEmpty && eligible.contains(replica)) && canLead(replica)
         }
         if election == .preferred, let preferred = replicas.first, isFit(preferred) {
-            return (preferred, false)
+            return (preferred, nil)
         }
-        if partition.hasLeader, isFit(partition.leader) { return (partition.leader, false) }
-        if let replica = replicas.first(where: isFit) { return (replica, false) }
+        if partition.hasLeader, isFit(partition.leader) { return (partition.leader, nil) }
+        if let replica = replicas.first(where: isFit) { return (replica, nil) }
         // Nobody is known to have everything. The one who led last had it, if its disk kept it.
         if electsEligible, isr.isEmpty, eligible.isEmpty,
             partition.lastKnownLeaderReplicas.count == 1,
             let last = partition.lastKnownLeaderReplicas.first, replicas.contains(last),
-            canLead(last)
+            canLead(last), !isEmptyAmongOthers(last)
         {
-            return (last, true)
+            return (last, .ledLast)
         }
         if election == .unclean, let replica = replicas.first(where: canLead) {
-            return (replica, true)
+            return (replica, .anybody)
         }
-        return (LeaderId.none, false)
+        return (LeaderId.none, nil)
+    }
+
+    /// Kafka would elect it: everything that others have would be cut off to match its empty log.
+    private func isEmptyAmongOthers(_ replica: Int32) -> Bool {
+        emptyReplicas.contains(replica) && replicas.count > 1
     }
 
     private func rememberLastLeader(in record: inout PartitionChangeRecord) {
@@ -159,6 +175,8 @@ package struct PartitionChange {
         let last = partition.hasLeader ? partition.leader : partition.isr.first
         if record.isr == [], let last, partition.lastKnownLeaderReplicas != [last] {
             record.lastKnownElr = [last]
+        } else if partition.lastKnownLeaderReplicas.contains(where: isEmptyAmongOthers) {
+            record.lastKnownElr = []
         } else if !partition.lastKnownLeaderReplicas.isEmpty,
             record.leader >= 0 || (partition.hasLeader && record.leader == LeaderId.noChange)
         {

@@ -160,7 +160,7 @@ extension ConfigKind {
         case .text, .choice: 2
         case .integer(let range): range.upperBound > Int64(Int32.max) ? 5 : 3
         case .real: 6
-        case .list: 7
+        case .list, .replicas: 7
         }
     }
 }

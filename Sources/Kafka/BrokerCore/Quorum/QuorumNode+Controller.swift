@@ -177,6 +177,7 @@ extension QuorumNode {
 extension ControllerNotice {
     fileprivate var level: NodeLog.Level {
         switch self {
+        case .lastKnownLeader: .warning
         case .uncleanLeader, .noLeader: .error
         case .brokerFenced, .directoriesOffline, .stalled, .registrationRefused: .warning
         default: .info
