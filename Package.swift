@@ -205,6 +205,12 @@ let package = Package(
         suite(
             "BrokerRuntimeTests",
             uses: ["BrokerRuntime", "BrokerCore", "CommitLog", "KafkaWire", nio, nioEmbedded]),
+        suite(
+            "BrokerCoreTests",
+            uses: [
+                "BrokerCore", "BrokerConfig", "Replication", "Metadata", "CommitLog",
+                "SimulatedDisk", "KafkaWire", "Timing", nio,
+            ]),
         suite("GroupsTests", uses: ["Groups", "KafkaRecords", "KafkaWire", "Timing", nio]),
 
         // Whole clusters in simulated time: `make sim`

@@ -82,4 +82,38 @@ import Testing
             #expect(test.log.epochs.entries == epochs, "\(name)")
         }
     }
+
+    @Test func theEpochOfTheBrokerIsKeptOnce() throws {
+        let test = try TestLog()
+        try test.append("a")
+        #expect(test.directory.lastBrokerEpoch == -1)
+        try test.directory.close(brokerEpoch: 4711)
+        try test.reopen()
+        #expect(test.directory.lastBrokerEpoch == 4711)
+        // An end that was none, after one that was.
+        test.disk = test.disk.afterCrash(losesUnsynced: true)
+        try test.reopen()
+        #expect(!test.directory.wasClosedCleanly)
+        #expect(test.directory.lastBrokerEpoch == -1)
+    }
+
+    private static let marks: [(String, Int64)] = [
+        (#"{"version":0,"brokerEpoch":17}"#, 17),
+        (#"{ "brokerEpoch" : 9223372036854775807 , "version" : 0 }"# + "\n", Int64.max),
+        (#"{"version":0,"brokerEpoch":-1}"#, -1), (#"{"version":0,"brokerEpoch":-7}"#, -1),
+        (#"{"version":1,"brokerEpoch":17}"#, 17), (#"{"brokerEpoch":17}"#, 17),
+        (#"{"version":0}"#, -1), (#"{"version":0,"brokerEpoch":9223372036854775808}"#, -1),
+        (#"{"version":0,"brokerEpoch":17"#, -1), ("", -1), ("{}", -1), ("{,:,}", -1),
+        (String(repeating: "x", count: 5000), -1),
+    ]
+
+    @Test(arguments: marks)
+    func theMarkOfACleanEndIsRead(text: String, epoch: Int64) throws {
+        let test = try Self.closed()
+        try test.disk.replace(
+            test.directory.path + "/.kafka_cleanshutdown", with: ByteBuffer(string: text))
+        try test.reopen()
+        #expect(test.directory.wasClosedCleanly)
+        #expect(test.directory.lastBrokerEpoch == epoch)
+    }
 }

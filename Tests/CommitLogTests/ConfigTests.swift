@@ -55,7 +55,7 @@ import Testing
     @Test(arguments: [
         ("retention.ms", "x"), ("retention.ms", "-2"), ("retention.ms", "9223372036854775808"),
         ("segment.bytes", "1000"), ("segment.bytes", "2147483648"), ("cleanup.policy", "shred"),
-        ("cleanup.policy", ""), ("min.cleanable.dirty.ratio", "1.5"),
+        ("cleanup.policy", "compact,shred"), ("min.cleanable.dirty.ratio", "1.5"),
         ("min.cleanable.dirty.ratio", "nan"), ("compression.type", "zstd"),
         ("preallocate", "true"), ("preallocate", "yes"), ("remote.storage.enable", "true"),
         ("message.timestamp.type", "createtime"), ("min.insync.replicas", "0"), ("colour", "blue"),

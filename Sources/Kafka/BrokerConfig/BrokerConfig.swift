@@ -121,12 +121,32 @@ package struct BrokerConfig: Sendable {
         for policy in list("log.cleanup.policy") where policy != "delete" && policy != "compact" {
             complain("log.cleanup.policy", "knows delete and compact, not \(quoted(policy))")
         }
+        checkLogs(complain)
         if !text("metrics.listener").isEmpty, HostAndPort(text("metrics.listener")) == nil {
             complain("metrics.listener", "must be host:port")
         }
         if integer("broker.session.timeout.ms") < 2 * integer("broker.heartbeat.interval.ms") {
             complain(
                 "broker.session.timeout.ms", "must be at least twice broker.heartbeat.interval.ms")
+        }
+    }
+
+    /// What topics would inherit and could not have.
+    private func checkLogs(_ complain: (String, String) -> Void) {
+        if flag("log.preallocate") {
+            complain("log.preallocate", "takes only false: segments grow as they are written")
+        }
+        for name in ["log.retention.ms", "log.retention.minutes", "log.retention.hours"]
+        where given[name].flatMap({ Int64($0) }) == 0 {
+            complain(name, "must be at least 1, or -1 to keep records for ever")
+        }
+        let shortest = "log.cleaner.min.compaction.lag.ms"
+        let longest = "log.cleaner.max.compaction.lag.ms"
+        if integer(shortest) > integer(longest) {
+            complain(
+                given[shortest] == nil ? longest : shortest,
+                "would keep records from compaction for longer (\(integer(shortest)) ms) than "
+                    + "\(longest) allows (\(integer(longest)) ms)")
         }
     }
 

@@ -109,7 +109,7 @@ extension BrokerProperty {
             "log.retention.check.interval.ms", .integer(1...Int64.max), "300000",
             "How often retention is applied."),
         .init(
-            "log.segment.bytes", .integer(14...Int64(Int32.max)), "1073741824",
+            "log.segment.bytes", .integer(1_048_576...Int64(Int32.max)), "1073741824",
             topic: "segment.bytes", "A segment file is at most this large."),
         .init(
             "log.roll.hours", .integer(positive), "168",
@@ -176,7 +176,7 @@ extension BrokerProperty {
             "Records with a timestamp further ahead are refused."),
         .init(
             "log.preallocate", .boolean, "false", topic: "preallocate",
-            "Whether a new segment file gets its full size at once."),
+            "Whether a new segment file gets its full size at once. Only false: they grow."),
         .init(
             "message.max.bytes", .integer(int32), "1048588", topic: "max.message.bytes",
             "A record batch is at most this large."),
@@ -285,7 +285,7 @@ extension BrokerProperty {
             "offsets.topic.replication.factor", .integer(1...Int64(Int16.max)), "3",
             "Replicas of __consumer_offsets."),
         .init(
-            "offsets.topic.segment.bytes", .integer(1...Int64(Int32.max)), "104857600",
+            "offsets.topic.segment.bytes", .integer(1_048_576...Int64(Int32.max)), "104857600",
             "Size of its segment files."),
         .init(
             "offsets.retention.minutes", .integer(positive), "10080",

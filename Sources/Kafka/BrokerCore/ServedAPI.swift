@@ -100,6 +100,7 @@ package struct ServedAPIs: Sendable {
         (ControllerRegistrationRequest.apiKey, ControllerRegistrationRequest.validVersions),
         (AllocateProducerIdsRequest.apiKey, AllocateProducerIdsRequest.validVersions),
         (AlterPartitionRequest.apiKey, AlterPartitionRequest.validVersions),
+        (AssignReplicasToDirsRequest.apiKey, AssignReplicasToDirsRequest.validVersions),
         (CreateTopicsRequest.apiKey, CreateTopicsRequest.validVersions),
         (DeleteTopicsRequest.apiKey, DeleteTopicsRequest.validVersions),
         (CreatePartitionsRequest.apiKey, CreatePartitionsRequest.validVersions),

@@ -89,13 +89,15 @@ package struct ConfigProperty: Equatable, Sendable {
     }
 
     private static func isListOfReplicas(_ value: String) -> Bool {
-        let items = parts(of: value)
-        return items == ["*"]
-            || items.allSatisfy { item in
-                let parts = item.split(separator: ":", omittingEmptySubsequences: false)
-                return parts.count == 2
-                    && parts.allSatisfy { part in Int32(part).map { $0 >= 0 } ?? false }
-            }
+        let items = value.split(separator: ",", omittingEmptySubsequences: false).map { item in
+            item.filter { $0 != " " }
+        }
+        if items.count <= 1, items.first?.isEmpty ?? true || items == ["*"] { return true }
+        return items.allSatisfy { item in
+            let parts = item.split(separator: ":", omittingEmptySubsequences: false)
+            return parts.count == 2
+                && parts.allSatisfy { part in Int32(part).map { $0 >= 0 } ?? false }
+        }
     }
 
     package static func parts(of value: String) -> [String] {

@@ -18,6 +18,7 @@ package enum ThrottledReplicas: Equatable, Sendable {
 
     /// `*`, or `partition:broker` with commas between.
     package init?(_ text: String) {
+        let text = Substring(text).trimmed
         if text.isEmpty {
             self = .none
             return

@@ -7,20 +7,13 @@ import NIOCore
 import Replication
 import Timing
 
-/// A request that the coordinator answers.
-struct GroupReply {
-    var address: ReplyAddress
-    /// What OffsetCommit and OffsetFetch by id must say in their answers.
-    var topicIds: [String: KafkaUUID] = [:]
-    /// Answers to topics that the coordinator was not asked about.
-    var unknownTopics: [KafkaUUID: [Int32]] = [:]
-}
-
 /// A partition of `__consumer_offsets` that this broker leads and has not read yet.
 struct GroupLoading {
     var partition: Int32
     var epoch: Int32
     var nextOffset: Int64
+    /// Everything committed has been read, and more is in the log.
+    var waitsForCommit = false
 }
 
 extension BrokerNode {
@@ -43,10 +36,16 @@ extension BrokerNode {
         case HeartbeatRequest.apiKey: request = .heartbeat(try frame.decode())
         case LeaveGroupRequest.apiKey: request = .leaveGroup(try frame.decode())
         case OffsetCommitRequest.apiKey:
-            request = .offsetCommit(named(try frame.decode(), &waiting))
+            let commit = known(try frame.decode(OffsetCommitRequest.self), &waiting)
+            if commit.topics.isEmpty {
+                // The coordinator is asked for nothing, and Kafka does not either.
+                return reply(waiting, .offsetCommit(OffsetCommitResponse()))
+            }
+            request = .offsetCommit(commit)
         case OffsetFetchRequest.apiKey:
             request = .offsetFetch(named(try frame.decode(), &waiting))
-        case OffsetDeleteRequest.apiKey: request = .offsetDelete(try frame.decode())
+        case OffsetDeleteRequest.apiKey:
+            request = .offsetDelete(known(try frame.decode(), &waiting))
         case ListGroupsRequest.apiKey: request = .listGroups(try frame.decode())
         case DescribeGroupsRequest.apiKey: request = .describeGroups(try frame.decode())
         case DeleteGroupsRequest.apiKey: request = .deleteGroups(try frame.decode())
@@ -89,9 +88,9 @@ extension BrokerNode {
         case .syncGroup(let response): reply(address, response)
         case .heartbeat(let response): reply(address, response)
         case .leaveGroup(let response): reply(address, response)
-        case .offsetCommit(let response): reply(address, identified(response, waiting))
+        case .offsetCommit(let response): reply(address, whole(response, waiting))
         case .offsetFetch(let response): reply(address, identified(response, waiting))
-        case .offsetDelete(let response): reply(address, response)
+        case .offsetDelete(let response): reply(address, whole(response, waiting))
         case .listGroups(let response): reply(address, response)
         case .describeGroups(let response): reply(address, response)
         case .deleteGroups(let response): reply(address, response)
@@ -106,93 +105,6 @@ extension BrokerNode {
         } else if !isInLog {
             stepGroups(.appended(token: token, .refused(error)))
         }
-    }
-
-    // MARK: Topic ids in offsets (KIP-848's version 10)
-
-    private func named(
-        _ request: OffsetCommitRequest, _ waiting: inout GroupReply
-    ) -> OffsetCommitRequest {
-        guard waiting.address.version >= 10 else { return request }
-        var result = request
-        result.topics = []
-        for topic in request.topics {
-            guard let name = image.topic(topic.topicId)?.name else {
-                waiting.unknownTopics[topic.topicId, default: []] +=
-                    topic.partitions.map(\.partitionIndex)
-                continue
-            }
-            waiting.topicIds[name] = topic.topicId
-            var known = topic
-            known.name = name
-            result.topics.append(known)
-        }
-        return result
-    }
-
-    private func identified(
-        _ response: OffsetCommitResponse, _ waiting: GroupReply
-    ) -> OffsetCommitResponse {
-        guard waiting.address.version >= 10 else { return response }
-        var result = response
-        for index in result.topics.indices {
-            result.topics[index].topicId = waiting.topicIds[result.topics[index].name] ?? .zero
-        }
-        for id in waiting.unknownTopics.keys.sorted() {
-            result.topics.append(
-                .init(
-                    topicId: id,
-                    partitions: (waiting.unknownTopics[id] ?? []).map {
-                        .init(partitionIndex: $0, errorCode: .unknownTopicId)
-                    }))
-        }
-        return result
-    }
-
-    private func named(
-        _ request: OffsetFetchRequest, _ waiting: inout GroupReply
-    ) -> OffsetFetchRequest {
-        guard waiting.address.version >= 10 else { return request }
-        var result = request
-        for group in result.groups.indices {
-            guard let topics = result.groups[group].topics else { continue }
-            result.groups[group].topics = topics.compactMap { topic in
-                guard let name = image.topic(topic.topicId)?.name else {
-                    waiting.unknownTopics[topic.topicId, default: []] += topic.partitionIndexes
-                    return nil
-                }
-                waiting.topicIds[name] = topic.topicId
-                var known = topic
-                known.name = name
-                return known
-            }
-        }
-        return result
-    }
-
-    private func identified(
-        _ response: OffsetFetchResponse, _ waiting: GroupReply
-    ) -> OffsetFetchResponse {
-        guard waiting.address.version >= 10 else { return response }
-        var result = response
-        for group in result.groups.indices {
-            for topic in result.groups[group].topics.indices {
-                let name = result.groups[group].topics[topic].name
-                result.groups[group].topics[topic].topicId =
-                    waiting.topicIds[name] ?? image.topicId(named: name) ?? .zero
-            }
-            for id in waiting.unknownTopics.keys.sorted() {
-                result.groups[group].topics.append(
-                    .init(
-                        topicId: id,
-                        partitions: (waiting.unknownTopics[id] ?? []).map {
-                            .init(
-                                partitionIndex: $0, committedOffset: -1, metadata: "",
-                                errorCode: .unknownTopicId)
-                        }))
-            }
-        }
-        return result
     }
 
     // MARK: Leading partitions of __consumer_offsets
@@ -212,6 +124,10 @@ extension BrokerNode {
 
     /// Reads on in the partitions that are being loaded: a slice of each in every step, so that
     /// others are served meanwhile.
+    ///
+    /// Only what is committed is read, and the coordinator serves once that is all that was there
+    /// when its leadership began: anything else could still be taken back, and anything less may
+    /// have been acknowledged by the leader before.
     func loadGroups() {
         guard !loading.isEmpty else { return }
         var rest: [GroupLoading] = []
@@ -219,17 +135,23 @@ extension BrokerNode {
         loading = []
         for var item in round {
             let partition = TopicPartition(TopicName.consumerOffsets, item.partition)
-            guard let log = replicas.replica(partition)?.log else { continue }
+            guard let replica = replicas.replica(partition), let log = replica.log else { continue }
             do {
                 let bytes = try log.readBytes(
                     from: max(item.nextOffset, log.logStartOffset), maxBytes: Self.loadBytes,
-                    before: log.logEndOffset, atLeastOneBatch: true)
+                    before: replica.highWatermark, atLeastOneBatch: true)
                 guard let next = try BatchEnd.nextOffset(after: bytes) else {
-                    stepGroups(.loadFinished(item.partition, epoch: item.epoch))
+                    if replica.highWatermark >= log.logEndOffset {
+                        stepGroups(.loadFinished(item.partition, epoch: item.epoch))
+                    } else {
+                        item.waitsForCommit = true
+                        rest.append(item)
+                    }
                     continue
                 }
                 stepGroups(.loadRecords(item.partition, epoch: item.epoch, bytes))
                 item.nextOffset = next
+                item.waitsForCommit = false
                 rest.append(item)
             } catch {
                 say(.error, "\(partition) cannot be read: \(error)")

@@ -19,6 +19,7 @@ extension BrokerNode {
             }
         }
         for problem in logs.takeProblems() { say(.error, problem) }
+        if logs.isOffline { storageFailed() }
     }
 
     private func applyRetention() {
@@ -113,6 +114,6 @@ extension BrokerNode {
         self.nowMs = nowMs
         logs.nowMs = nowMs
         writeHighWatermarks()
-        logs.close()
+        logs.close(brokerEpoch: lifecycle.lastEpoch)
     }
 }

@@ -68,6 +68,7 @@ extension BrokerNode {
     // MARK: Registration and heartbeats
 
     func advanceLifecycle() {
+        if let due = lifecycle.storageDeadline, due <= now { return endWithoutStorage() }
         guard let due = lifecycle.nextAttempt, due <= now else { return }
         switch lifecycle.state {
         case .unregistered: register()
@@ -155,6 +156,7 @@ extension BrokerNode {
         request.wantFence = false
         request.wantShutDown = lifecycle.state == .shuttingDown
         request.offlineLogDirs = logs.isOffline ? [identity.directoryID] : []
+        lifecycle.hasToldOffline = logs.isOffline
         lifecycle.isHeartbeatUnderWay = askController(
             request, timeout: .milliseconds(config.integer("broker.session.timeout.ms") * 2 / 3),
             .heartbeat)
@@ -162,6 +164,10 @@ extension BrokerNode {
 
     func heartbeatAnswered(_ response: BrokerHeartbeatResponse?) {
         lifecycle.isHeartbeatUnderWay = false
+        if lifecycle.hasToldOffline, response?.errorCode == ErrorCode.none {
+            return endWithoutStorage()
+        }
+        if logs.isOffline { lifecycle.nextAttempt = now }
         guard lifecycle.state == .registered || lifecycle.state == .shuttingDown else { return }
         guard let response else {
             lifecycle.nextAttempt = now + .milliseconds(50)
@@ -187,6 +193,13 @@ extension BrokerNode {
         default:
             lifecycle.nextAttempt = now + .milliseconds(50)
         }
+    }
+
+    private func endWithoutStorage() {
+        lifecycle.storageDeadline = nil
+        fail(
+            "the log directory \(logs.path) cannot be used any more: "
+                + (logs.offlineReason ?? "unknown"))
     }
 
     /// Ready is: let in by the controller, and knowing of it ourselves.

@@ -64,15 +64,19 @@ extension BrokerNode {
         reply(address, response)
     }
 
-    /// Every partition of the directory is offline with it, and the controller is told at once.
-    private func storageFailed() {
+    /// Every partition of the directory is offline with it. There is no other directory, so the
+    /// process ends, as Kafka's does when the last one fails; but first it tells the controller,
+    /// for others to lead at once.
+    func storageFailed() {
         guard !housekeeping.saidOffline else { return }
         housekeeping.saidOffline = true
         say(
             .error,
-            "the log directory \(logs.path) is offline: \(logs.offlineReason ?? "unknown"); its "
-                + "partitions are served by other replicas where there are any")
+            "the log directory \(logs.path) is offline, and this broker with it; its partitions "
+                + "are served by other replicas where there are any")
         replicas.storageFailed(replicas.replicas.map(\.topicPartition))
+        let isRegistered = [.registered, .shuttingDown].contains(lifecycle.state)
+        lifecycle.storageDeadline = isRegistered ? now + .seconds(1) : now
         lifecycle.nextAttempt = now
     }
 
@@ -144,6 +148,7 @@ extension BrokerNode {
         if configured { brokerConfigsChanged() }
         let local = delta.localChanges(of: config.nodeID)
         for partition in local.removed {
+            assignments.forget(partition.key)
             replicas.unassign(
                 topicId: partition.key.topicId, partition: partition.key.partition,
                 deletesLog: true)
@@ -153,6 +158,7 @@ extension BrokerNode {
             replicas.assign(
                 topic: partition.topic, topicId: partition.key.topicId,
                 partition: partition.key.partition, PartitionMetadata(after))
+            checkDirectory(of: partition.key, after)
         }
         for id in delta.createdTopics {
             guard let topic = image.topic(id) else { continue }
@@ -189,11 +195,10 @@ extension BrokerNode {
     private func configure(_ topic: TopicImage) {
         replicas.setConfig(
             topicId: topic.id, cluster.replicationConfig(ofTopic: topic.name))
-        do {
-            replicas.setLogConfig(
-                topicId: topic.id, try cluster.logConfig(ofTopic: topic.name))
-        } catch {
-            say(.error, "topic \(topic.name) keeps its old configuration: \(error)")
+        let (config, unknown) = cluster.logConfig(ofTopic: topic.name)
+        replicas.setLogConfig(topicId: topic.id, config)
+        for problem in unknown {
+            say(.error, "topic \(topic.name) goes by the default of one property: \(problem)")
         }
     }
 

@@ -27,7 +27,7 @@ package final class BrokerNode: SteppedNode {
     package let replicas: ReplicaManager
     let cluster: ClusterState
     let groups: GroupCoordinator
-    var lifecycle = BrokerLifecycle()
+    var lifecycle: BrokerLifecycle
     /// The metadata is current, and acted upon.
     var isActing = false
     var controllerID: Int32?
@@ -49,6 +49,7 @@ package final class BrokerNode: SteppedNode {
     var outstanding: [UInt64: Outstanding] = [:]
     var nextRequest: UInt64 = 1
     var producerIds = ProducerIdBlocks()
+    var assignments = DirectoryAssignments()
     var creating: Set<String> = []
     var housekeeping: Housekeeping
     var counters = BrokerCounters()
@@ -71,6 +72,7 @@ package final class BrokerNode: SteppedNode {
         cluster = ClusterState(config)
         logs = LogKeeper(directory: directory, cluster: cluster, seed: seed &+ 3)
         logs.nowMs = nowMs
+        lifecycle = BrokerLifecycle(previousEpoch: logs.lastBrokerEpoch)
         replicas = ReplicaManager(
             brokerId: config.nodeID, config: ReplicationConfig(config), directory: cluster,
             logs: logs, seed: seed, highWatermarks: logs.highWatermarks())
@@ -132,6 +134,7 @@ package final class BrokerNode: SteppedNode {
         guard !hasFailed else { return }
         advanceLifecycle()
         if let due = lifecycle.shutdownDeadline, due <= self.now { endShutDown() }
+        assignDirectories()
         loadGroups()
         if let due = groups.nextDeadline, due <= self.now { stepGroups(.timer) }
         keepHouse()
@@ -146,15 +149,19 @@ package final class BrokerNode: SteppedNode {
     }
 
     package var nextDeadline: Instant? {
+        guard !hasFailed else { return nil }
         var next = replicas.nextDeadline
         func include(_ other: Instant?) {
             if let other { next = min(next ?? other, other) }
         }
         include(lifecycle.nextAttempt)
         include(lifecycle.shutdownDeadline)
+        include(lifecycle.storageDeadline)
+        include(nextAssignment)
         include(groups.nextDeadline)
         include(housekeeping.nextDeadline)
-        if !loading.isEmpty { include(now) }
+        // That more is committed comes with an event.
+        if loading.contains(where: { !$0.waitsForCommit }) { include(now) }
         return next
     }
 
@@ -199,6 +206,8 @@ package final class BrokerNode: SteppedNode {
             heartbeatAnswered(decode(body, BrokerHeartbeatRequest.self))
         case .alterPartition:
             replicas.alterPartitionDone(decode(body, AlterPartitionRequest.self))
+        case .directoryAssignment:
+            assignments.answered(decode(body, AssignReplicasToDirsRequest.self), now: now)
         case .producerIds:
             producerIdsCame(decode(body, AllocateProducerIdsRequest.self))
         case .forwarded(let address): passOn(body, address)

@@ -48,10 +48,10 @@ final class ClusterState: TopicDirectory {
         return result
     }
 
-    /// - Throws: where a property is not understood. The controller has checked it, but a newer
-    ///   one may have let more pass.
-    func logConfig(ofTopic name: String) throws(ConfigError) -> LogConfig {
-        try LogConfig(properties(ofTopic: name))
+    /// - Returns: with it, what is not understood. The controller and the start have checked it,
+    ///   but a newer controller may have let more pass.
+    func logConfig(ofTopic name: String) -> (config: LogConfig, problems: [ConfigError]) {
+        LogConfig.understood(of: properties(ofTopic: name))
     }
 
     func replicationConfig(ofTopic name: String) -> ReplicationTopicConfig {

@@ -58,11 +58,9 @@ final class LogKeeper: LogStore {
     func openLog(
         _ partition: TopicPartition, topicId: KafkaUUID
     ) throws(LogError) -> PartitionLog {
-        var config = LogConfig()
-        do {
-            config = try cluster.logConfig(ofTopic: partition.topic)
-        } catch {
-            problems.append("topic \(partition.topic) gets default properties: \(error)")
+        let (config, unknown) = cluster.logConfig(ofTopic: partition.topic)
+        problems += unknown.map {
+            "topic \(partition.topic) goes by the default of one property: \($0)"
         }
         return try directory.openLog(
             partition, topicId: topicId, config: config, nowMs: nowMs, unique: unique)
@@ -124,10 +122,13 @@ final class LogKeeper: LogStore {
         note { () throws(LogError) in try directory.writeHighWatermarks(all) }
     }
 
-    func close() {
+    /// Under which epoch the broker was registered when it last ended in order; -1 if it did not.
+    var lastBrokerEpoch: Int64 { directory.lastBrokerEpoch }
+
+    func close(brokerEpoch: Int64) {
         guard !isOffline, !hasClosed else { return }
         cleaner.stop()
-        note { () throws(LogError) in try directory.close() }
+        note { () throws(LogError) in try directory.close(brokerEpoch: brokerEpoch) }
         hasClosed = true
     }
 }

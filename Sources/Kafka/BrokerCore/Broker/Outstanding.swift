@@ -6,6 +6,7 @@ enum Outstanding {
     case registration
     case heartbeat
     case alterPartition
+    case directoryAssignment
     case producerIds
     /// A client's request, passed on to the controller as it is.
     case forwarded(ReplyAddress)
@@ -30,7 +31,9 @@ struct BrokerLifecycle {
     var state = State.unregistered
     /// The epoch of this incarnation; -1 until it is registered.
     var epoch: Int64 = -1
-    var previousEpoch: Int64 = -1
+    /// The epoch that a shutdown in order was under, or that was lost while this process ran: a
+    /// controller that is told it believes the disk (KIP-966).
+    var previousEpoch: Int64
     var isFenced = true
     var hasSaidReady = false
     /// When to register or to send the next heartbeat.
@@ -40,4 +43,13 @@ struct BrokerLifecycle {
     var lastRefusal: ErrorCode?
     var shutdownDeadline: Instant?
     var saidShouldShutDown = false
+    /// After the log directory failed: when to end, even if the controller has not heard of it.
+    var storageDeadline: Instant?
+    var hasToldOffline = false
+
+    init(previousEpoch: Int64) { self.previousEpoch = previousEpoch }
+
+    /// For the mark of a clean end. One that was never registered has changed nothing: the next
+    /// start is as this one.
+    var lastEpoch: Int64 { epoch >= 0 ? epoch : previousEpoch }
 }

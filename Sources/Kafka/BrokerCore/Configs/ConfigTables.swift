@@ -15,10 +15,15 @@ enum ConfigTables {
     static let broker = ConfigTable(
         BrokerProperty.all.map { property in
             ConfigProperty(
-                name: property.name, kind: kind(property.kind),
+                name: property.name, kind: kind(property),
                 defaultValue: property.defaultValue, brokerName: property.name,
                 isReadOnly: !isDynamic(property))
-        })
+        },
+        ordered: [
+            .init(
+                "log.cleaner.min.compaction.lag.ms",
+                notAbove: "log.cleaner.max.compaction.lag.ms")
+        ])
 
     /// What may be changed while brokers run: what topics inherit, and the throttles.
     static func isDynamic(_ property: BrokerProperty) -> Bool {
@@ -37,6 +42,7 @@ enum ConfigTables {
         case (.double, .between(let low, let high)): .real(low...high)
         case (.double, _): .real(-Double.greatestFiniteMagnitude...Double.greatestFiniteMagnitude)
         case (.list, .listOf(let words)): .list(words)
+        case (.list, .replicas): .replicas
         case (.list, _): .list([])
         case (.string, .oneOf(let words)): .choice(words)
         case (.string, .only(let value, _)): .choice([value])
@@ -44,8 +50,12 @@ enum ConfigTables {
         }
     }
 
-    private static func kind(_ kind: BrokerProperty.Kind) -> ConfigKind {
-        switch kind {
+    /// What topics inherit must be something that they can have.
+    private static func kind(_ property: BrokerProperty) -> ConfigKind {
+        if let name = property.topicProperty, let definition = TopicConfig.definition(name) {
+            return kind(definition)
+        }
+        return switch property.kind {
         case .boolean: .boolean
         case .integer(let range): .integer(range)
         case .decimal(let range): .real(range)

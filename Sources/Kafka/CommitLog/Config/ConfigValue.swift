@@ -33,6 +33,8 @@ package enum ConfigRule: Equatable, Sendable {
     case oneOf([String])
     /// A list whose items are among these words.
     case listOf([String])
+    /// Pairs of partition and broker, or `*` (KIP-73).
+    case replicas
     /// Kafka knows more values; the reason says why they are refused here.
     case only(String, because: String)
 }
@@ -117,8 +119,12 @@ package struct ConfigDefinition: Equatable, Sendable {
             }
         case .listOf(let words):
             let items = Self.items(value)
-            guard !items.isEmpty, items.allSatisfy(words.contains) else {
+            guard items.allSatisfy(words.contains) else {
                 throw refused(text, "its items are among \(words.joined(separator: ", "))")
+            }
+        case .replicas:
+            guard Self.isListOfReplicas(text) else {
+                throw refused(text, "it is *, or partition:broker pairs with commas between")
             }
         case .only(let word, let reason):
             guard value == word else { throw refused(text, "only \(word): \(reason)") }
@@ -127,6 +133,18 @@ package struct ConfigDefinition: Equatable, Sendable {
 
     package static func items(_ text: String) -> [String] {
         text.split(separator: ",").map { trimmed(String($0)) }.filter { !$0.isEmpty }
+    }
+
+    package static func isListOfReplicas(_ text: String) -> Bool {
+        let items = text.split(separator: ",", omittingEmptySubsequences: false).map { item in
+            item.filter { $0 != " " }
+        }
+        if items.count <= 1, items.first?.isEmpty ?? true || items == ["*"] { return true }
+        return items.allSatisfy { item in
+            let parts = item.split(separator: ":", omittingEmptySubsequences: false)
+            return parts.count == 2
+                && parts.allSatisfy { part in Int32(part).map { $0 >= 0 } ?? false }
+        }
     }
 
     private static func trimmed(_ text: String) -> String {

@@ -54,6 +54,27 @@ package struct LogConfig: Equatable, Sendable {
         }
     }
 
+    /// As far as they are understood: a property that is not keeps its default, and no other does
+    /// for it.
+    package static func understood(
+        of properties: [String: String]
+    ) -> (config: LogConfig, problems: [ConfigError]) {
+        var config = LogConfig()
+        var problems: [ConfigError] = []
+        for name in properties.keys.sorted() {
+            guard let value = properties[name] else { continue }
+            do throws(ConfigError) {
+                guard let definition = TopicConfig.definition(name) else {
+                    throw ConfigError(name: name, value: value, reason: "unknown topic property")
+                }
+                config.set(name, try definition.normalize(value))
+            } catch {
+                problems.append(error)
+            }
+        }
+        return (config, problems)
+    }
+
     /// The defaults for topics that a broker's own properties (`log.retention.hours`) give.
     package init(brokerProperties properties: [String: String]) throws(ConfigError) {
         var topic: [String: String] = [:]

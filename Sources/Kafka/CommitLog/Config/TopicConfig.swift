@@ -91,10 +91,10 @@ package enum TopicConfig {
             "Whether a replica that is not in sync may become leader when no other is left. "
                 + "Acknowledged records can be lost then."),
         make(
-            "leader.replication.throttled.replicas", .list, "", .any, [],
+            "leader.replication.throttled.replicas", .list, "", .replicas, [],
             "Leader replicas whose replication is throttled: partition:broker pairs, or *."),
         make(
-            "follower.replication.throttled.replicas", .list, "", .any, [],
+            "follower.replication.throttled.replicas", .list, "", .replicas, [],
             "Follower replicas whose replication is throttled: partition:broker pairs, or *."),
     ]
 

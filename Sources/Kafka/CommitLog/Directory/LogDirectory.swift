@@ -37,6 +37,8 @@ package final class LogDirectory {
     package private(set) var offlineReason: String?
     /// The last use ended with `close`: nothing has to be read to be believed.
     package let wasClosedCleanly: Bool
+    /// The epoch of the registration that the last use ended under; -1 after an end that was none.
+    package let lastBrokerEpoch: Int64
     /// What of the checkpoints could not be read, in words.
     package private(set) var problems: [String] = []
 
@@ -67,12 +69,20 @@ package final class LogDirectory {
             limitPerLog: settings.recentBytesPerLog, limit: settings.recentBytes)
         guard keepsCheckpoints else {
             wasClosedCleanly = false
+            lastBrokerEpoch = -1
             return
         }
         let entries: [DiskEntry]
         do {
             entries = try disk.list(path)
             wasClosedCleanly = entries.contains { $0.name == FileName.cleanShutdown }
+            lastBrokerEpoch =
+                wasClosedCleanly
+                ? CleanShutdownFile.brokerEpoch(
+                    try disk.readWhole(
+                        DiskPath.join(path, FileName.cleanShutdown),
+                        limit: CleanShutdownFile.limit))
+                : -1
             if wasClosedCleanly {
                 // From here on the directory is in use, and a crash is a crash.
                 try disk.remove(DiskPath.join(path, FileName.cleanShutdown))
@@ -366,7 +376,7 @@ package final class LogDirectory {
         do {
             try disk.replace(
                 DiskPath.join(path, FileName.cleanShutdown),
-                with: ByteBuffer(string: "{\"version\":0,\"brokerEpoch\":\(brokerEpoch)}"))
+                with: CleanShutdownFile.encode(brokerEpoch: brokerEpoch))
         } catch {
             throw .storage(error)
         }
