@@ -48,6 +48,21 @@ import Testing
         #expect(try lab.contents() == ["1:a=1", "2:a=2"])
     }
 
+    /// Not what is still in memory of it, for followers.
+    @Test func readersSeeWhatIsLeft() throws {
+        let lab = try CleanerLab()
+        for round in 0..<6 {
+            try lab.append([("a", "\(round)")])
+            if round < 5 { try lab.roll() }
+        }
+        try lab.clean()
+        for offset in 0..<6 as Range<Int64> {
+            let read = try lab.log.readBytes(from: offset, maxBytes: 1 << 20, before: .max)
+            let first = try decode(read).first { $0.offset >= offset }
+            #expect(first?.offset == max(4, offset))
+        }
+    }
+
     @Test func smallSegmentsBecomeOne() throws {
         let lab = try CleanerLab()
         for index in 0..<10 {

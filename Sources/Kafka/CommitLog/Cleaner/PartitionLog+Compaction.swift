@@ -43,6 +43,9 @@ extension PartitionLog {
             modifiedMs: last.modifiedMs)
         segments.replaceSubrange(index..<(index + sources.count), with: [fresh])
         segmentGeneration += 1
+        // Readers shall see of it what is left, not what is still in memory.
+        let end = index + 1 < segments.count ? segments[index + 1].baseOffset : logEndOffset
+        while let first = recent.firstOffset, first < end { dropOldestRecent() }
         for source in sources.dropFirst()
         where source.baseOffset != snapshots.last && snapshots.contains(source.baseOffset) {
             try removeSnapshot(at: source.baseOffset)
