@@ -7,6 +7,7 @@ OLD = "4.0 dropped the old versions (KIP-896)"
 NO_ZOOKEEPER = "gone with ZooKeeper in 4.0 (KIP-833)"
 NEWER = "later than the facts: "
 IDS = NEWER + "topic ids in 4.1 (KIP-848, KIP-516)"
+OURS = "between brokers of ours; a tagged field that others pass over"
 NO_WIRE = "of no effect on the wire: "
 
 # The facts are of the trunk of October 2024, on the way from 3.9 to 4.0.
@@ -44,6 +45,7 @@ EARLIER = {
     ("DescribeGroupsResponse", "Groups.ErrorMessage"): NEWER + "KIP-1043",
     ("Fetch", "versions"): OLD + "; " + NEWER + "KIP-1166",
     ("FetchRequest", "Topics.Partitions.HighWatermark"): NEWER + "KIP-1166",
+    ("FetchRequest", "Topics.Partitions.ReadAhead"): OURS,
     ("ListClientMetricsResources", "message"): NEWER + "version 0 of what KIP-1142 renamed",
     ("ListConfigResources", "message"): NEWER + "KIP-1142",
     ("ListTransactions", "versions"): NEWER + "KIP-1152",
@@ -73,6 +75,7 @@ EARLIER = {
 
 # What 4.2 and 4.3 added, and what 4.1 has but does not call stable.
 LATER = {
+    ("FetchRequest", "Topics.Partitions.ReadAhead"): OURS,
     ("DescribeLogDirs", "versions"): "4.3: cordoned directories (KIP-1066)",
     ("DescribeLogDirsResponse", "Results.IsCordoned"): "4.3: cordoned directories (KIP-1066)",
     ("InitProducerId", "versions"): "not stable: two-phase commit (KIP-939)",

@@ -19,6 +19,13 @@ import Timing
         return nil
     }
 
+    private func underWay(_ effects: [ReplicationEffect]) -> [UInt64] {
+        effects.compactMap {
+            guard case .fetch(_, let correlation, _) = $0 else { return nil }
+            return correlation
+        }
+    }
+
     private func asked(_ sent: Sent?) -> [[Int64]] {
         (sent?.request.topics ?? []).flatMap(\.partitions).map {
             [Int64($0.partition), $0.fetchOffset, Int64($0.lastFetchedEpoch)]
@@ -179,19 +186,20 @@ import Timing
         for a in numbers {
             for b in numbers {
                 let node = try TestNode()
-                let first = try #require(sent(node.follow(2)))
-                let next = try #require(
-                    sent(answer(node, first.correlation, [part(at: 0, ["a", "b"])])))
+                var waiting = underWay(node.follow(2))
+                func reply(_ data: FetchResponse.PartitionData) throws {
+                    let first = try #require(waiting.first)
+                    waiting.removeFirst()
+                    waiting += underWay(answer(node, first, [data]))
+                    if waiting.isEmpty { waiting = underWay(node.step(after: .seconds(1))) }
+                }
+                try reply(part(at: 0, ["a", "b"]))
                 var data = part(highWatermark: a, logStart: b)
-                var last = try #require(
-                    sent(answer(node, next.correlation, [data]))
-                        ?? sent(node.step(after: .seconds(1))))
+                try reply(data)
                 data.divergingEpoch = .init(epoch: Int32(clamping: a), endOffset: b)
-                last = try #require(
-                    sent(answer(node, last.correlation, [data]))
-                        ?? sent(node.step(after: .seconds(1))))
+                try reply(data)
                 data.errorCode = .offsetOutOfRange
-                _ = answer(node, last.correlation, [data])
+                try reply(data)
                 let log = try #require(try node.replica().log)
                 let highWatermark = try node.replica().highWatermark
                 #expect(log.logStartOffset <= log.logEndOffset)

@@ -12,6 +12,13 @@ struct SessionPartition {
     var logStartOffset: Int64 = -1
     var maxBytes: Int32 = 0
     var currentLeaderEpoch: Int32 = -1
+    /// Where the next read begins: beyond `fetchOffset` by what is on its way to a follower that
+    /// reads ahead.
+    var position: Int64 = 0
+    /// What is sent to it once is not sent again, unless it asks anew.
+    var readsAhead = false
+    /// More was sent, from a file, and how much only the follower can tell.
+    var awaitsName = false
     var lastFetchedEpoch: Int32 = -1
 
     var sentHighWatermark: Int64 = -1
@@ -24,6 +31,36 @@ struct SessionPartition {
     /// It stands in the session's `ready`.
     var isReady = false
     var isUsed = true
+}
+
+extension SessionPartition {
+    /// Whether it has to ask again for what it was sent already.
+    var isAhead: Bool { position > fetchOffset }
+
+    mutating func name(_ request: FetchRequest.FetchPartition, isFollower: Bool) {
+        let wish = isFollower ? ReadAhead(rawValue: request.readAhead) : .no
+        let goesOn =
+            wish == .goOn && readsAhead && request.currentLeaderEpoch == currentLeaderEpoch
+            && request.fetchOffset >= fetchOffset
+            && (request.fetchOffset <= position || awaitsName)
+        fetchOffset = request.fetchOffset
+        if !goesOn || request.fetchOffset > position {
+            position = request.fetchOffset
+            awaitsName = false
+        }
+        readsAhead = wish == .start || wish == .goOn
+    }
+}
+
+/// What a follower of ours says of a partition that it names in a fetch. Over a distance it keeps
+/// several requests under way, so that records need not wait for a request to come back.
+enum ReadAhead: Int8 {
+    /// As Apache Kafka: every request is for what lies behind its offset.
+    case no = 0
+    /// From this offset on; what was sent before is of no use.
+    case start = 1
+    /// The follower has all below this offset; what is on its way is good.
+    case goOn = 2
 }
 
 /// A session looks at a partition. The replica tells it when there may be something to read.
@@ -64,8 +101,10 @@ final class FetchSession {
     /// Slots that may have something to tell, in the order in which they are served.
     private(set) var ready: [Int32] = []
 
-    /// The request that waits, if one does.
+    /// The request that waits, if one does: the first of those that are under way.
     var waiting: WaitingFetch?
+    /// Behind it, of a follower that reads ahead.
+    var queued: [WaitingFetch] = []
     /// It stands in the context's `woken`.
     var isWoken = false
     /// The cache let go of it while a fetch waited: it ends with the answer.
@@ -114,7 +153,7 @@ final class FetchSession {
             attach(slot, to: find())
         }
         let place = Int(slot)
-        slots[place].fetchOffset = request.fetchOffset
+        slots[place].name(request, isFollower: isFollower)
         slots[place].logStartOffset = request.logStartOffset
         slots[place].maxBytes = request.partitionMaxBytes
         slots[place].currentLeaderEpoch = request.currentLeaderEpoch
@@ -195,8 +234,15 @@ final class FetchSession {
 
     func unmark(_ slot: Int32) { slots[Int(slot)].isReady = false }
 
-    func sent(_ slot: Int32, highWatermark: Int64, logStart: Int64) {
-        slots[Int(slot)].sentHighWatermark = highWatermark
-        slots[Int(slot)].sentLogStart = logStart
+    func sent(_ result: FetchResult) {
+        let place = Int(result.slot)
+        slots[place].sentHighWatermark = result.data.highWatermark
+        slots[place].sentLogStart = result.data.logStartOffset
+        guard slots[place].readsAhead, result.data.byteCount > 0 else { return }
+        if let next = result.nextOffset {
+            slots[place].position = next
+        } else {
+            slots[place].awaitsName = true
+        }
     }
 }

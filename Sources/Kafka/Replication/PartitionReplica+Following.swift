@@ -9,6 +9,8 @@ enum FollowOutcome: Equatable {
     case done(appended: Int)
     /// The answer is for another place in the log: to an earlier question.
     case ignored
+    /// Something is missing before it, which is not on its way any more.
+    case gap
     /// To be asked again after a while.
     case failed(LogError)
     /// The log has failed.
@@ -37,9 +39,9 @@ extension PartitionReplica {
         var count = 0
         if case .bytes(let batches)? = data.records, batches.readableBytes > 0 {
             guard
-                let first = batches.getInteger(at: batches.readerIndex, as: Int64.self),
-                first <= log.logEndOffset
+                let first = batches.getInteger(at: batches.readerIndex, as: Int64.self)
             else { return .ignored }
+            guard first <= log.logEndOffset else { return .gap }
             do {
                 if first < log.logEndOffset {
                     // The leader's log begins inside a batch, and ours is empty and begins there.

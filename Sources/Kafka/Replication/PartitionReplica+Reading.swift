@@ -41,7 +41,7 @@ extension PartitionReplica {
     /// Reads for a fetch. Nothing is changed by it.
     func read(
         _ request: SessionPartition, _ parameters: borrowing FetchParameters, maxBytes: Int,
-        atLeastOneBatch: Bool
+        atLeastOneBatch: Bool, nextOffset: inout Int64?
     ) -> FetchResponse.PartitionData {
         let error = check(
             askedEpoch: request.currentLeaderEpoch, onlyLeader: parameters.onlyLeader)
@@ -65,8 +65,11 @@ extension PartitionReplica {
             return data
         }
 
-        switch checkLastFetchedEpoch(
-            request.lastFetchedEpoch, fetchOffset: request.fetchOffset, log: log)
+        // What is on its way to a follower is this log's own.
+        switch request.isAhead
+            ? .agrees
+            : checkLastFetchedEpoch(
+                request.lastFetchedEpoch, fetchOffset: request.fetchOffset, log: log)
         {
         case .agrees: break
         case .failed(let error): return outOfRange(error, parameters, log)
@@ -75,7 +78,7 @@ extension PartitionReplica {
             data.divergingEpoch = FetchResponse.EpochEndOffset(epoch: epoch, endOffset: endOffset)
             return data
         }
-        if request.fetchOffset < log.logStartOffset || request.fetchOffset > log.logEndOffset {
+        if request.position < log.logStartOffset || request.position > log.logEndOffset {
             return outOfRange(.offsetOutOfRange, parameters, log)
         }
 
@@ -86,14 +89,15 @@ extension PartitionReplica {
         case .highWatermark: limit = highWatermark
         case .lastStable: limit = lastStableOffset
         }
-        guard request.fetchOffset < limit, maxBytes > 0 || atLeastOneBatch,
+        guard request.position < limit, !request.awaitsName, maxBytes > 0 || atLeastOneBatch,
             !isThrottled(follower)
         else { return data }
         do {
             let read = try log.read(
-                from: request.fetchOffset, maxBytes: max(0, maxBytes), before: limit,
+                from: request.position, maxBytes: max(0, maxBytes), before: limit,
                 atLeastOneBatch: atLeastOneBatch)
             data.records = read.records
+            nextOffset = read.nextOffset
             if parameters.isolation == .lastStable {
                 data.abortedTransactions = try log.abortedTransactions(
                     from: request.fetchOffset, before: limit

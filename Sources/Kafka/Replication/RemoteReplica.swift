@@ -15,7 +15,15 @@ package struct RemoteReplica: Equatable, Sendable {
     package internal(set) var isInMaximalISR = false
 
     var lastFetch: Instant?
-    var leaderEndAtLastFetch: Int64 = -1
+    /// Where the leader's log ended at a fetch that the follower has not reached yet. Kafka
+    /// compares with the fetch before; of a follower that keeps several fetches under way, none
+    /// has what the leader had at the one before.
+    private var mark: Mark?
+
+    private struct Mark: Equatable, Sendable {
+        var time: Instant
+        var leaderEnd: Int64
+    }
 
     init(brokerId: Int32) { self.brokerId = brokerId }
 
@@ -33,13 +41,18 @@ package struct RemoteReplica: Equatable, Sendable {
     ) {
         if offset >= leaderEnd {
             caughtUp(at: now)
-        } else if offset >= leaderEndAtLastFetch, let lastFetch {
-            // It now has all that the leader had when it fetched before.
-            caughtUp(at: lastFetch)
+            mark = Mark(time: now, leaderEnd: leaderEnd)
+        } else if let reached = mark {
+            if offset >= reached.leaderEnd {
+                // It now has all that the leader had then.
+                caughtUp(at: reached.time)
+                mark = Mark(time: now, leaderEnd: leaderEnd)
+            }
+        } else {
+            mark = Mark(time: now, leaderEnd: leaderEnd)
         }
         logStartOffset = logStart
         logEndOffset = offset
-        leaderEndAtLastFetch = max(leaderEnd, leaderEndAtLastFetch)
         lastFetch = now
         self.brokerEpoch = brokerEpoch
     }
@@ -66,10 +79,10 @@ package struct RemoteReplica: Equatable, Sendable {
             logStartOffset = -1
             brokerEpoch = nil
             lastFetch = nil
-            leaderEndAtLastFetch = -1
+            mark = nil
         } else {
             lastFetch = isInISR ? now : nil
-            leaderEndAtLastFetch = leaderEnd
+            mark = isInISR ? Mark(time: now, leaderEnd: leaderEnd) : nil
         }
     }
 }

@@ -27,13 +27,16 @@ extension ReplicaFetcher {
         } else if response.sessionId == 0 {
             endSession(isGone: true)
         }
+        var hasRecords = false
         for topic in response.responses {
             for data in topic.partitions {
+                if data.byteCount > 0 { hasRecords = true }
                 let key = TopicIdPartition(topic.topicId, data.partitionIndex)
                 guard let slot = index[key] else { continue }
                 take(slot, data, correlation)
             }
         }
+        adaptDepth(hasRecords: hasRecords, isEmpty: response.responses.isEmpty)
     }
 
     private func sessionFailed(_ error: ErrorCode) {
@@ -104,6 +107,8 @@ extension ReplicaFetcher {
             throttle(slot, replica, appended, leaderHighWatermark: data.highWatermark)
         case .ignored:
             break
+        case .gap:
+            restart(slot)
         case .failed(let error):
             context.warn(replica, .refusedRecords(error))
             delay(slot)
@@ -131,7 +136,7 @@ extension ReplicaFetcher {
         case .done where hasMoved:
             partitions[Int(slot)].failures = 0
             restart(slot)
-        case .done, .ignored:
+        case .done, .ignored, .gap:
             partitions[Int(slot)].state = .fetching
             delay(slot)
         case .failed(let error):

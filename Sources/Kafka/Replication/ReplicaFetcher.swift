@@ -22,6 +22,8 @@ struct FollowedPartition {
     /// The first request whose answer means anything: those before asked for another place in the
     /// log, or under another epoch.
     var validFrom: UInt64 = 0
+    /// The next request that names it asks anew, and does not go on from what was sent.
+    var startsAnew = true
     /// Errors in a row.
     var failures = 0
 }
@@ -35,10 +37,11 @@ struct FetchUnderWay {
 /// The follower's side towards one leader: one Fetch session for every partition that is followed
 /// from there.
 ///
-/// The next request leaves as soon as an answer has come, and waits at the leader. A partition is
-/// named only when there is something new to say of it. When partitions join while a request
-/// waits at the leader, a second one is sent behind it: a leader of ours answers the first at
-/// once then, another one after its wait.
+/// Requests wait at the leader, several while records flow, so that over a distance no record
+/// waits for a request to come back; each answer makes room for the next request, which says how
+/// far we are. A partition is named only when there is something new to say of it. When partitions
+/// join while requests wait, one more is sent behind them: a leader of ours answers those at once
+/// then, another one after its wait.
 final class ReplicaFetcher {
     let leader: Int32
     unowned let context: ReplicationContext
@@ -57,8 +60,13 @@ final class ReplicaFetcher {
     private var sessionEpoch: Int32 = 0
     var underWay: [FetchUnderWay] = []
     var nextCorrelation: UInt64 = 1
-    /// Partitions have joined that the request under way does not name.
+    /// Partitions have joined that the requests under way do not name.
     private var isUrgent = false
+    /// How many requests are kept under way.
+    private var depth = ReplicaFetcher.leastDepth
+    private var inVain = 0
+    private static let leastDepth = 2
+    private static let greatestDepth = 8
 
     /// After a lost connection: nothing is sent before.
     var notBefore: Instant?
@@ -131,6 +139,8 @@ final class ReplicaFetcher {
     /// What is under way asked for another place: only later answers count.
     func restart(_ slot: Int32) {
         partitions[Int(slot)].validFrom = nextCorrelation
+        partitions[Int(slot)].startsAnew = true
+        isUrgent = true
         partitions[Int(slot)].state = .fetching
         mark(slot)
     }
@@ -159,20 +169,39 @@ final class ReplicaFetcher {
             isUrgent = true
         }
         askOffsets()
-        guard maySend else { return }
+        while maySend, sendOne() {}
+    }
+
+    /// More while records come, fewer when all that were under way have waited in vain. One that
+    /// tells a high watermark does not count: it follows on records.
+    func adaptDepth(hasRecords: Bool, isEmpty: Bool) {
+        if hasRecords {
+            depth = min(Self.greatestDepth, depth + 1)
+            inVain = 0
+        } else if isEmpty {
+            inVain += 1
+            if inVain >= depth {
+                depth = max(Self.leastDepth, depth - 1)
+                inVain = 0
+            }
+        }
+    }
+
+    /// Whether one was sent, behind which another one may be.
+    private func sendOne() -> Bool {
         let isFull = sessionId == 0 || sessionEpoch == 0
-        if isFull, !underWay.isEmpty { return }
+        if isFull, !underWay.isEmpty { return false }
         var request = FetchRequest(
             replicaId: context.brokerId,
             replicaState: FetchRequest.ReplicaState(
                 replicaId: context.brokerId, replicaEpoch: context.brokerEpoch),
             maxWaitMs: Int32(clamping: context.config.replicaFetchWaitMax.count / 1_000_000),
             minBytes: context.config.replicaFetchMinBytes,
-            maxBytes: context.config.replicaFetchResponseMaxBytes, sessionId: sessionId,
+            maxBytes: maxBytes, sessionId: sessionId,
             sessionEpoch: isFull ? 0 : sessionEpoch)
         if isFull { markAllInSession() }
         name(dirty, in: &request, isFull: isFull)
-        guard sessionCount > 0 else { return }
+        guard sessionCount > 0 else { return false }
         if !isFull { nameForgotten(in: &request) }
         forgotten.removeAll(keepingCapacity: true)
         if !isFull { sessionEpoch = FetchSessionCache.epoch(after: sessionEpoch) }
@@ -180,11 +209,20 @@ final class ReplicaFetcher {
         context.emit(.fetch(leader: leader, correlation: nextCorrelation, request))
         nextCorrelation += 1
         isUrgent = false
+        return !isFull
+    }
+
+    /// All that may be on its way is as much as one response may hold.
+    private var maxBytes: Int32 {
+        let all = context.config.replicaFetchResponseMaxBytes
+        return max(all / Int32(Self.greatestDepth), min(all, context.config.replicaFetchMaxBytes))
     }
 
     private var maySend: Bool {
         if let notBefore, context.now < notBefore { return false }
-        guard underWay.isEmpty || (underWay.count == 1 && isUrgent) else { return false }
+        // What there is to say is said at once: the leader waits for it.
+        let limit = isUrgent ? Self.greatestDepth + 1 : dirty.isEmpty ? depth : Self.greatestDepth
+        guard underWay.count < limit else { return false }
         guard sessionCount > 0 || !dirty.isEmpty else { return false }
         // With `flush.messages` what we ask for next says what is durable here.
         return dirty.allSatisfy { partitions[Int($0)].replica?.mayAskForMore ?? true }
@@ -217,7 +255,10 @@ final class ReplicaFetcher {
                 fetchOffset: log.logEndOffset, lastFetchedEpoch: log.latestEpoch ?? -1,
                 logStartOffset: log.logStartOffset,
                 partitionMaxBytes: context.config.replicaFetchMaxBytes,
-                highWatermark: replica.highWatermark)
+                highWatermark: replica.highWatermark,
+                readAhead: (isFull || partitions[place].startsAnew
+                    ? ReadAhead.start : .goOn).rawValue)
+            partitions[place].startsAnew = false
             if let last = request.topics.indices.last,
                 request.topics[last].topicId == replica.topicId
             {

@@ -6,6 +6,8 @@ import Timing
 struct FetchResult {
     var slot: Int32
     var data: FetchResponse.PartitionData
+    /// Behind the records, where that is known.
+    var nextOffset: Int64?
 }
 
 extension ReplicaManager {
@@ -34,15 +36,30 @@ extension ReplicaManager {
         let mayWait =
             wait > .zero && !session.isEmpty
             && context.fetchWaits.count < context.config.maxWaitingFetches
-        attempt(session, waiting, isDue: !mayWait)
+        guard session.waiting != nil else {
+            return attempt(session, waiting, isDue: !mayWait)
+        }
+        // It stands behind those that were sent before, which are answered first.
+        session.queued.append(waiting)
+        let isTooMany = session.queued.count >= Self.maxQueuedFetches
+        retry(session, isDue: !mayWait || isTooMany)
     }
+
+    /// Fetches of one follower that wait, but for the first.
+    static var maxQueuedFetches: Int { 16 }
 
     /// The connection that waits for this is gone.
     package func cancelFetch(_ token: RequestToken) {
         guard let session = context.fetchWaits.session(of: token), let waiting = session.waiting
         else { return }
+        guard waiting.token == token else {
+            session.queued.removeAll { $0.token == token }
+            return
+        }
         context.fetchWaits.remove(waiting.slot)
         session.waiting = nil
+        // Those behind it came over the same connection.
+        session.queued.removeAll()
         endIfTemporary(session)
     }
 
@@ -63,108 +80,6 @@ extension ReplicaManager {
         return parameters
     }
 
-    // MARK: Sessions (KIP-227)
-
-    /// A full request names all of its partitions, and ends the session it names.
-    private func beginSession(
-        _ request: borrowing FetchRequest, _ parameters: FetchParameters
-    ) -> FetchSession {
-        if request.sessionId != 0, let old = sessions[request.sessionId] {
-            sessions.remove(old)
-            supersede(old)
-            old.evict()
-        }
-        let session = newSession(parameters)
-        update(session, request, parameters)
-        return session
-    }
-
-    private func newSession(_ parameters: FetchParameters) -> FetchSession {
-        let usesIds = parameters.version >= 13
-        let toEnd = parameters.isolation == .logEnd
-        if let spare = spareSessions.popLast() {
-            spare.reuse(
-                usesTopicIds: usesIds, replicaId: parameters.replicaId, readsToLogEnd: toEnd,
-                now: context.now)
-            return spare
-        }
-        return FetchSession(
-            usesTopicIds: usesIds, replicaId: parameters.replicaId, readsToLogEnd: toEnd,
-            now: context.now)
-    }
-
-    /// An incremental request names what has changed. Nil where it was answered with an error.
-    private func continueSession(
-        _ request: borrowing FetchRequest, _ parameters: FetchParameters, _ token: RequestToken
-    ) -> FetchSession? {
-        guard let session = sessions[request.sessionId] else {
-            return refuse(token, .fetchSessionIdNotFound)
-        }
-        guard session.epoch == request.sessionEpoch else {
-            return refuse(token, .invalidFetchSessionEpoch)
-        }
-        guard session.usesTopicIds == (parameters.version >= 13) else {
-            return refuse(token, .fetchSessionTopicIdError)
-        }
-        // A follower that has more to ask for does not wait for the answer to what it asked.
-        supersede(session)
-        update(session, request, parameters)
-        session.lastUsed = context.now
-        session.epoch = FetchSessionCache.epoch(after: session.epoch)
-        if session.isEmpty {
-            sessions.remove(session)
-            session.id = 0
-        }
-        return session
-    }
-
-    private func refuse(_ token: RequestToken, _ error: ErrorCode) -> FetchSession? {
-        context.emit(.fetched(token, FetchResponse(errorCode: error)))
-        return nil
-    }
-
-    private func supersede(_ session: FetchSession) {
-        guard let waiting = session.waiting else { return }
-        context.fetchWaits.remove(waiting.slot)
-        session.waiting = nil
-        context.emit(.fetched(waiting.token, FetchResponse(sessionId: session.id)))
-    }
-
-    private func update(
-        _ session: FetchSession, _ request: borrowing FetchRequest, _ parameters: FetchParameters
-    ) {
-        let limit = context.config.maxPartitionsPerSession
-        let usesIds = session.usesTopicIds
-        for index in request.topics.indices {
-            let name = usesIds ? "" : request.topics[index].topic
-            let id = usesIds ? request.topics[index].topicId : .zero
-            let hosted = usesIds ? topic(id) : topic(named: name)
-            for place in request.topics[index].partitions.indices {
-                let number = request.topics[index].partitions[place].partition
-                _ = session.update(
-                    topic: name, topicId: id, request.topics[index].partitions[place],
-                    limit: limit
-                ) { hosted?[number] }
-            }
-        }
-        for index in request.forgottenTopicsData.indices {
-            let name = usesIds ? "" : request.forgottenTopicsData[index].topic
-            let id = usesIds ? request.forgottenTopicsData[index].topicId : .zero
-            for partition in request.forgottenTopicsData[index].partitions {
-                session.forget(topic: name, topicId: id, partition: partition)
-            }
-        }
-    }
-
-    /// A follower's fetch tells how far it is. All partitions learn of it before any is read, so
-    /// that what is read carries the high watermark that follows from it.
-    private func noteFetches(_ session: FetchSession, _ parameters: FetchParameters) {
-        for slot in session.ready {
-            session.noteFetch(
-                slot, replicaId: parameters.replicaId, brokerEpoch: parameters.brokerEpoch)
-        }
-    }
-
     // MARK: Answers
 
     /// A fetch that waits has news, or has waited long enough.
@@ -178,16 +93,24 @@ extension ReplicaManager {
     private func attempt(_ session: FetchSession, _ waiting: WaitingFetch, isDue: Bool) {
         var pass = FetchPass()
         swap(&pass, &sparePass)
-        pass.begin(min(waiting.parameters.maxBytes, Int(context.config.fetchMaxBytes)))
-        read(session, waiting, &pass)
-        if isDue || pass.isUrgent || (pass.bytes > 0 && pass.bytes >= waiting.parameters.minBytes)
-            || (waiting.parameters.minBytes == 0)
-        {
-            answer(session, waiting, &pass)
-        } else {
-            park(session, waiting, &pass)
+        var first: WaitingFetch? = waiting
+        var isDue = isDue
+        while let waiting = first {
+            pass.begin(min(waiting.parameters.maxBytes, Int(context.config.fetchMaxBytes)))
+            read(session, waiting, &pass)
+            if isDue || pass.isUrgent
+                || (pass.bytes > 0 && pass.bytes >= waiting.parameters.minBytes)
+                || (waiting.parameters.minBytes == 0)
+            {
+                answer(session, waiting, &pass)
+                first = session.queued.isEmpty ? nil : session.queued.removeFirst()
+                isDue = first.map { $0.deadline <= context.now } ?? false
+            } else {
+                park(session, waiting, &pass)
+                first = nil
+            }
+            fetchResults.removeAll(keepingCapacity: true)
         }
-        fetchResults.removeAll(keepingCapacity: true)
         swap(&pass, &sparePass)
     }
 
@@ -202,7 +125,8 @@ extension ReplicaManager {
                 pass.next.append(slot)
                 continue
             }
-            let data = read(session, slot, waiting.parameters, pass)
+            var nextOffset: Int64?
+            let data = read(session, slot, waiting.parameters, pass, &nextOffset)
             let size = data.byteCount
             pass.bytes += size
             pass.remaining -= size
@@ -227,13 +151,15 @@ extension ReplicaManager {
             } else {
                 pass.told.append(slot)
             }
-            if isNews || waiting.isFull { fetchResults.append(FetchResult(slot: slot, data: data)) }
+            if isNews || waiting.isFull {
+                fetchResults.append(FetchResult(slot: slot, data: data, nextOffset: nextOffset))
+            }
         }
     }
 
     private func read(
         _ session: FetchSession, _ slot: Int32, _ parameters: borrowing FetchParameters,
-        _ pass: borrowing FetchPass
+        _ pass: borrowing FetchPass, _ nextOffset: inout Int64?
     ) -> FetchResponse.PartitionData {
         let index = Int(slot)
         if session.slots[index].replica == nil { session.attach(slot, to: find(session, slot)) }
@@ -243,7 +169,7 @@ extension ReplicaManager {
         return replica.read(
             session.slots[index], parameters,
             maxBytes: min(Int(session.slots[index].maxBytes), pass.remaining),
-            atLeastOneBatch: pass.bytes == 0)
+            atLeastOneBatch: pass.bytes == 0, nextOffset: &nextOffset)
     }
 
     private func find(_ session: FetchSession, _ slot: Int32) -> PartitionReplica? {
@@ -271,9 +197,7 @@ extension ReplicaManager {
         for result in fetchResults {
             let index = Int(result.slot)
             // After an error (-1) everything is told again.
-            session.sent(
-                result.slot, highWatermark: result.data.highWatermark,
-                logStart: result.data.logStartOffset)
+            session.sent(result)
             noteThrottled(session, index, result.data)
             let slot = session.slots[index]
             if let last = response.responses.indices.last,
@@ -305,16 +229,20 @@ extension ReplicaManager {
         pass.next.append(contentsOf: pass.told)
         pass.next.append(contentsOf: pass.served)
         session.exchangeReady(&pass.next)
-        guard session.waiting == nil else { return }
-        var waiting = waiting
-        waiting.slot = context.fetchWaits.add(session, until: waiting.deadline)
-        session.waiting = waiting
+        if session.waiting == nil {
+            var waiting = waiting
+            waiting.slot = context.fetchWaits.add(session, until: waiting.deadline)
+            session.waiting = waiting
+        } else if session.queued.isEmpty {
+            return
+        }
         if hasOldHighWatermark { context.answerSooner(session) }
     }
 
     /// What is not in the cache ends with its answer.
     private func endIfTemporary(_ session: FetchSession) {
         guard session.id == 0 || session.isEvicted else { return }
+        answerQueued(session, FetchResponse(errorCode: .fetchSessionIdNotFound))
         session.close()
         if spareSessions.count < 64 { spareSessions.append(session) }
     }
@@ -363,6 +291,6 @@ extension FetchSession {
     func hasUnread(_ slot: Int32) -> Bool {
         guard let replica = slots[Int(slot)].replica, let log = replica.log else { return false }
         let end = readsToLogEnd ? log.logEndOffset : replica.highWatermark
-        return slots[Int(slot)].fetchOffset < end
+        return slots[Int(slot)].position < end && !slots[Int(slot)].awaitsName
     }
 }

@@ -61,6 +61,10 @@ struct FetchWaits {
     }
 
     func session(of token: RequestToken) -> FetchSession? {
-        sessions.first { $0?.waiting?.token == token } ?? nil
+        sessions.first { session in
+            guard let session else { return false }
+            return session.waiting?.token == token
+                || session.queued.contains { $0.token == token }
+        } ?? nil
     }
 }

@@ -8,6 +8,8 @@ package struct LogRead: Equatable, Sendable {
     /// Of the first batch: at or before the offset that was asked for.
     package var firstOffset: Int64
     package var isFromMemory: Bool
+    /// Behind the last batch; nil for a stretch of a file, whose batches nobody has looked at.
+    package var nextOffset: Int64?
 
     static func nothing(at offset: Int64) -> LogRead {
         LogRead(records: .empty, firstOffset: offset, isFromMemory: true)
@@ -76,6 +78,7 @@ extension PartitionLog {
                 }
                 out.writeImmutableBuffer(part.bytes)
             }
+            result.nextOffset = part.nextOffset
             if part.isCut { break }
             place += 1
         }
@@ -86,6 +89,7 @@ extension PartitionLog {
     private struct Part {
         var bytes: ByteBuffer
         var firstOffset: Int64
+        var nextOffset: Int64
         /// More of the append was there but did not fit, or was behind the limit.
         var isCut: Bool
     }
@@ -97,11 +101,14 @@ extension PartitionLog {
         let bytes = append.bytes
         // The common case: all of it.
         if offset <= append.firstOffset, append.lastOffset < limit, bytes.readableBytes <= room {
-            return Part(bytes: bytes, firstOffset: append.firstOffset, isCut: false)
+            return Part(
+                bytes: bytes, firstOffset: append.firstOffset, nextOffset: append.lastOffset + 1,
+                isCut: false)
         }
         var index = bytes.readerIndex
         var start: Int?
         var first = offset
+        var next = offset
         while index < bytes.writerIndex {
             guard let header = try? RecordBatchHeader(at: index, in: bytes) else { break }
             let end = index + header.sizeInBytes
@@ -114,11 +121,13 @@ extension PartitionLog {
                 break
             }
             index = end
+            next = header.lastOffset + 1
         }
         guard let start, let slice = bytes.getSlice(at: start, length: index - start) else {
             return nil
         }
-        return Part(bytes: slice, firstOffset: first, isCut: index < bytes.writerIndex)
+        return Part(
+            bytes: slice, firstOffset: first, nextOffset: next, isCut: index < bytes.writerIndex)
     }
 
     // MARK: From the file

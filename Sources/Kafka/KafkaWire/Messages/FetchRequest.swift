@@ -171,6 +171,7 @@ package struct FetchRequest: KafkaRequest {
         package var partitionMaxBytes: Int32 = 0
         package var replicaDirectoryId: KafkaUUID = .zero
         package var highWatermark: Int64 = 9223372036854775807
+        package var readAhead: Int8 = 0
 
         package init(
             partition: Int32 = 0,
@@ -180,7 +181,8 @@ package struct FetchRequest: KafkaRequest {
             logStartOffset: Int64 = -1,
             partitionMaxBytes: Int32 = 0,
             replicaDirectoryId: KafkaUUID = .zero,
-            highWatermark: Int64 = 9223372036854775807
+            highWatermark: Int64 = 9223372036854775807,
+            readAhead: Int8 = 0
         ) {
             self.partition = partition
             self.currentLeaderEpoch = currentLeaderEpoch
@@ -190,6 +192,7 @@ package struct FetchRequest: KafkaRequest {
             self.partitionMaxBytes = partitionMaxBytes
             self.replicaDirectoryId = replicaDirectoryId
             self.highWatermark = highWatermark
+            self.readAhead = readAhead
         }
 
         package init(from reader: inout WireReader, version: Int16) throws(WireError) {
@@ -208,6 +211,8 @@ package struct FetchRequest: KafkaRequest {
                     replicaDirectoryId = try reader.uuid()
                 case 1 where version == 18:
                     highWatermark = try reader.int64()
+                case 1000 where version >= 17:
+                    readAhead = try reader.int8()
                 default: reader.skip(tag)
                 }
                 try reader.end(tag)
@@ -225,6 +230,7 @@ package struct FetchRequest: KafkaRequest {
             var tags = 0
             if version >= 17 && replicaDirectoryId != .zero { tags += 1 }
             if version == 18 && highWatermark != 9223372036854775807 { tags += 1 }
+            if version >= 17 && readAhead != 0 { tags += 1 }
             writer.tagCount(tags)
             if tags == 0 { return }
             if version >= 17 && replicaDirectoryId != .zero {
@@ -235,6 +241,11 @@ package struct FetchRequest: KafkaRequest {
             if version == 18 && highWatermark != 9223372036854775807 {
                 let start = writer.beginTag(1)
                 writer.int64(highWatermark)
+                writer.endTag(start)
+            }
+            if version >= 17 && readAhead != 0 {
+                let start = writer.beginTag(1000)
+                writer.int8(readAhead)
                 writer.endTag(start)
             }
         }
