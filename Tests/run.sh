@@ -61,6 +61,7 @@ suite lab $python -m pytest -q Tests/Lab
 suite bench $python -m pytest -q Tests/Bench
 suite interop $python -m pytest -q Tests/Interop
 suite scenarios $python -m pytest -q Tests/Scenarios
+suite kafka $python -m pytest -q Tests/KafkaScenarios
 
 printf '\n%s passed, %s failed\n' ${#passed[@]} ${#failed[@]}
 if [ ${#failed[@]} -gt 0 ]; then

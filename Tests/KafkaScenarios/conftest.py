@@ -1,4 +1,5 @@
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "Lab")]
 
 from lab import Lab, limits  # noqa: E402
+from lab.brokers import broker_program  # noqa: E402
 from lab.limits import (  # noqa: E402, F401
     pytest_collection_modifyitems, pytest_configure, pytest_runtest_call,
     pytest_runtest_makereport, pytest_runtest_setup)
@@ -27,7 +29,17 @@ def clients_site():
 sys.path.insert(0, clients_site())
 
 
+# refused(by: 1), lost("disk"), leader(2): a case of an enum as Swift prints it.
+SWIFT = re.compile(r"""\b[a-z]\w*\((?:[a-z]\w*: |\d|")""")
+
+
 @pytest.fixture
 def lab():
     with Lab() as made:
         yield made
+        brokers = [one for one in made.processes if str(broker_program()) in one.command]
+        for process in brokers:
+            process.kill()  # a stop of all at once would take its time
+        for process in brokers:
+            for line in process.output().splitlines():
+                assert not SWIFT.search(line), f"{process.label} speaks Swift: {line}"

@@ -39,18 +39,19 @@ def serves(cluster):
 # --- other clusters, other nodes ---------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="it asks again for ever, and names an enum")
 def test_a_broker_of_another_cluster(one):
     stranger = another(one, 7, cluster_id="of-another-cluster")
     status, said = refused(stranger, seconds=8)
     assert status == 1
-    assert "another cluster" in said and "of-another-cluster" in said, said
-    assert "controller.quorum.voters" in said and "log.dir" in said, said
+    last = said.splitlines()[-1]
+    assert "another cluster" in last and f"1 at 127.0.0.1:{one[1].controller_port}" in last, said
+    assert "of-another-cluster" in last and one.cluster_id in last, said
+    assert "controller.quorum.voters" in last and "log.dir" in last, said
+    assert said.count("belong to another cluster") == 1, said
     serves(one)
     assert set(AdminClient(client(one)).list_topics(timeout=10).brokers) == {1}
 
 
-@pytest.mark.xfail(strict=True, reason="it names an enum ten times a second")
 def test_a_controller_of_another_cluster(lab):
     """Two of three belong together: they serve, and do not take the third for one of them. It says
     what is wrong, and with the right directory it is one."""
@@ -68,10 +69,16 @@ def test_a_controller_of_another_cluster(lab):
     assert send(bootstrap, TOPIC, written) == (written, [])
     wait_until(lambda: "another cluster" in wrong.process.output(), 8,
                f"the third to say what is wrong; it said:\n{wrong.process.tail()}")
+    assert wrong.process.wait(10) == 1
+    last = wrong.process.output().splitlines()[-1]
+    assert "of-another-cluster" in last and cluster.cluster_id in last, last
     assert "is ready" not in wrong.process.output()
+    # The others say it, once, and of whom.
+    for node in (cluster[1], cluster[2]):
+        lines = [line for line in node.process.output().splitlines() if "another cluster" in line]
+        assert len(lines) <= 2, lines
+        assert all("of-another-cluster" in one and cluster.cluster_id in one for one in lines)
     assert set(AdminClient(client(bootstrap)).list_topics(timeout=10).brokers) == {1, 2}
-    if wrong.is_running:
-        wrong.kill()
     for path in sorted(wrong.data.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     wrong.format()
@@ -113,24 +120,40 @@ def test_a_broker_with_the_id_of_a_controller(one):
 # --- alone -------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="it says nothing")
 def test_a_broker_whose_controllers_cannot_be_reached(lab):
     """It waits, says for whom, and serves when they are there."""
     cluster = BrokerCluster(lab, 1, start=False)
     broker = another(cluster, 7)
     broker.start(wait=False)
     where = f"127.0.0.1:{cluster[1].controller_port}"
-    wait_until(lambda: where in broker.process.output(), 8,
-               f"the broker to say whom it cannot reach:\n{broker.process.tail()}")
+    for seconds in ("[2-9]", "[4-9]"):
+        broker.process.wait_for(rf"no controller leads .* for {seconds} s\..* 1 at {where} cannot "
+                                r"be reached \(connection refused\)", 20)
     assert broker.is_running and "is ready" not in broker.process.output()
+    assert len(broker.process.output().splitlines()) < 20, broker.process.output()
     cluster[1].start()
     broker.wait_ready()
+    assert "in touch with the controllers again" in broker.process.output()
     make_topic(cluster, TOPIC, replicas=2)
     assert send(cluster, TOPIC, values(5)) == (values(5), [])
     # And once more, when it has served.
     cluster[1].kill()
     cluster[1].start()
     assert read(cluster, TOPIC) == values(5)
+
+
+@pytest.mark.parametrize("roles", [["broker"], ["broker", "controller"]], ids=["broker", "both"])
+def test_controllers_that_are_never_reached(lab, roles):
+    """After initial.broker.registration.timeout.ms the broker ends, as Kafka's does."""
+    cluster = BrokerCluster(lab, 3, start=False, properties={
+        "initial.broker.registration.timeout.ms": 3000})
+    node = cluster[1] if "controller" in roles else another(cluster, 7)
+    status, said = refused(node)
+    last = said.splitlines()[-1]
+    assert status == 1
+    assert "3000 ms" in last and "initial.broker.registration.timeout.ms" in last, said
+    for one in cluster:
+        assert f"{one.node} at 127.0.0.1:{one.controller_port}" in last, said
 
 
 def test_a_broker_that_waits_can_be_stopped(lab):
@@ -141,7 +164,6 @@ def test_a_broker_that_waits_can_be_stopped(lab):
     broker.stop(seconds=10)
 
 
-@pytest.mark.xfail(strict=True, reason="it says nothing")
 def test_one_of_three_waits_for_another(lab):
     cluster = BrokerCluster(lab, 3, start=False)
     alone = cluster[1]
@@ -150,7 +172,7 @@ def test_one_of_three_waits_for_another(lab):
     wait_until(lambda: any(one in alone.process.output() for one in others), 8,
                f"the node to say whom it cannot reach:\n{alone.process.tail()}")
     assert alone.is_running and "is ready" not in alone.process.output()
-    assert len(alone.process.output().splitlines()) < 100
+    assert len(alone.process.output().splitlines()) < 20, alone.process.output()
     cluster[2].start()
     alone.wait_ready()
     cluster[3].start()
@@ -176,7 +198,6 @@ def test_a_majority_that_is_gone_and_comes_back(lab):
     assert len(set(found)) == len(found)
 
 
-@pytest.mark.xfail(strict=True, reason="it is, while all are fenced")
 def test_a_client_is_never_told_that_there_are_no_brokers(lab):
     """All at once are killed and started. Until they are registered again none is in the metadata
     as alive; but who answers is, and librdkafka forgets for good what it is not told of."""
@@ -244,7 +265,6 @@ def test_more_partitions_cannot_be_fewer(one):
     serves(one)
 
 
-@pytest.mark.xfail(strict=True, reason="a line for every question")
 def test_a_topic_made_unasked_that_cannot_be_placed(lab):
     """The broker says so in its log: the client is told nothing but that it is not there."""
     cluster = BrokerCluster(lab, 1, properties={"default.replication.factor": 3})
@@ -253,8 +273,8 @@ def test_a_topic_made_unasked_that_cannot_be_placed(lab):
     assert "unasked" not in topics(cluster)
     said = cluster[1].process.output()
     assert "unasked" in said and "eplication factor" in said, said
-    # Once, and not with every question of every client.
-    assert sum("unasked" in line for line in said.splitlines()) < 10, said
+    # And not with every question of every client.
+    assert sum("unasked" in line for line in said.splitlines()) < 3, said
     make_topic(cluster, TOPIC)
 
 

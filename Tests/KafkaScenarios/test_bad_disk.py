@@ -70,7 +70,7 @@ def test_a_disk_that_fills_up(lab, needs_root):
         first = values(2000, "first", 1000)
         assert send(cluster, TOPIC, first) == (first, [])
         more = values(40_000, "more", 1000)
-        acknowledged, errors = send(cluster, TOPIC, more, seconds=15)
+        acknowledged, errors = send(cluster, TOPIC, more, seconds=8)
         assert len(acknowledged) < len(more) and errors
         said = before_the_end(node, str(node.data), "space")
         assert said.count("space") < 20, said
@@ -195,7 +195,8 @@ def test_logs_that_are_gone(lab):
 @pytest.mark.parametrize("name", [
     "recovery-point-offset-checkpoint", "replication-offset-checkpoint",
     "log-start-offset-checkpoint", "leader-epoch-checkpoint", ".timeindex", ".index", ".snapshot"])
-@pytest.mark.parametrize("content", [b"", b"\xff" * 100], ids=["empty", "bytes"])
+@pytest.mark.parametrize("content", [
+    pytest.param(b"", marks=pytest.mark.nightly), b"\xff" * 100], ids=["empty", "bytes"])
 def test_damaged_files_beside_the_records(lab, name, content):
     """What can be made anew from the records is; after an end that was none."""
     cluster = BrokerCluster(lab, 1, properties={"log.segment.bytes": 1_048_576})

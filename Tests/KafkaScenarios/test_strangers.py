@@ -216,7 +216,6 @@ def test_connections_that_are_idle_for_too_long(lab):
     decides(cluster, "after")
 
 
-@pytest.mark.xfail(strict=True, reason="half requests are not counted")
 def test_half_requests_do_not_fill_the_memory(lab):
     """Forty that are all but complete hold 280 MB, if somebody lets them: queued.max.request.bytes
     says what all requests together may hold."""

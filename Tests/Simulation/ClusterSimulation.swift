@@ -152,6 +152,7 @@ final class ClusterSimulation {
                     offsets.topic.num.partitions=2
                     auto.create.topics.enable=false
                     log.flush.interval.messages=1
+                    initial.broker.registration.timeout.ms=600000
                     """))
     }
 

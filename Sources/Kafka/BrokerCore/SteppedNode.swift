@@ -12,6 +12,8 @@ package protocol SteppedNode: AnyObject, SendableMetatype {
     func connectionClosed(_ connection: UInt64, now: Instant, nowMs: Int64)
     /// The body of the answer to a request that was sent, or nil if none came.
     func peerReplied(_ id: UInt64, _ body: ByteBuffer?, now: Instant, nowMs: Int64)
+    /// There is no answer, and in words why.
+    func peerFailed(_ id: UInt64, _ reason: String, now: Instant, nowMs: Int64)
     /// To be called at the end of every burst of events, and when `nextDeadline` has come.
     func settle(now: Instant, nowMs: Int64)
     var nextDeadline: Instant? { get }
@@ -20,6 +22,12 @@ package protocol SteppedNode: AnyObject, SendableMetatype {
     func takeEffects() -> [Effect]
     /// What any node may want done; nil for what only this kind does.
     static func common(_ effect: Effect) -> NodeEffect?
+}
+
+extension SteppedNode {
+    package func peerFailed(_ id: UInt64, _ reason: String, now: Instant, nowMs: Int64) {
+        peerReplied(id, nil, now: now, nowMs: nowMs)
+    }
 }
 
 /// A connection as a node knows it.

@@ -69,6 +69,7 @@ extension BrokerNode {
 
     func advanceLifecycle() {
         if let due = lifecycle.storageDeadline, due <= now { return endWithoutStorage() }
+        if let due = lifecycle.registrationDeadline, due <= now { return giveUpRegistration() }
         guard let due = lifecycle.nextAttempt, due <= now else { return }
         switch lifecycle.state {
         case .unregistered: register()
@@ -112,37 +113,49 @@ extension BrokerNode {
             lifecycle.epoch = response.brokerEpoch
             lifecycle.isFenced = true
             lifecycle.lastRefusal = nil
+            lifecycle.registrationDeadline = nil
             lifecycle.nextAttempt = now
             registeredUnder(epoch: response.brokerEpoch)
             actIfCaughtUp()
             say(.info, "registered with epoch \(response.brokerEpoch)")
         case .inconsistentClusterId:
             fail(
-                "the controllers belong to another cluster than this directory, which was "
+                "the controllers belong to another cluster than \(logs.path), which was "
                     + "formatted for \(identity.clusterID); check controller.quorum.voters and "
                     + "log.dir")
         default:
-            if lifecycle.lastRefusal != response.errorCode {
-                lifecycle.lastRefusal = response.errorCode
-                say(.warning, Self.explain(response.errorCode, nodeID: config.nodeID))
-            }
-            if let deadline = lifecycle.registrationDeadline, now >= deadline {
-                fail(Self.explain(response.errorCode, nodeID: config.nodeID))
-                return
-            }
+            lifecycle.lastRefusal = response.errorCode
+            let reason = explain(response.errorCode)
+            // Right after an election that is no news.
+            let level = response.errorCode == .notController ? NodeLog.Level.debug : .warning
+            if reminders.isDue(reason, now) { say(level, reason) }
             lifecycle.state = .unregistered
             lifecycle.nextAttempt = now + .milliseconds(100)
         }
     }
 
-    private static func explain(_ error: ErrorCode, nodeID: Int32) -> String {
+    /// As Kafka: a broker that was never let in ends, so that who started it hears of it.
+    private func giveUpRegistration() {
+        let limit = config.integer("initial.broker.registration.timeout.ms")
+        let voters = config.voters.map { "\($0.id) at \($0.host):\($0.port)" }
+        let reason =
+            lifecycle.lastRefusal.map(explain)
+            ?? "no controller that leads can be reached. controller.quorum.voters has "
+            + "\(voters.joined(separator: ", ")): a majority of them must run and reach each "
+            + "other, and this broker the one that leads"
+        fail(
+            "this broker was not registered within \(limit) ms "
+                + "(initial.broker.registration.timeout.ms): \(reason)")
+    }
+
+    private func explain(_ error: ErrorCode) -> String {
         switch error {
         case .duplicateBrokerRegistration:
-            "another broker with node.id \(nodeID) is running, or ended a moment ago: its session "
-                + "must end before this one is let in"
+            "another broker with node.id \(config.nodeID) is running, or ended a moment ago: its "
+                + "session must end before this one is let in"
         case .unsupportedVersion:
             "the cluster is at a metadata version that this broker does not know"
-        case .notController: "the controller has just changed"
+        case .notController: "the controller that this broker knew does not lead any more"
         default: "the controller does not register this broker: \(error)"
         }
     }
@@ -184,7 +197,10 @@ extension BrokerNode {
             if response.shouldShutDown, lifecycle.state == .shuttingDown { endShutDown() }
         case .staleBrokerEpoch, .brokerIdNotRegistered:
             // Registered over, or removed: begin again as a new incarnation of the registration.
-            say(.warning, "the controller no longer knows this registration: \(response.errorCode)")
+            say(
+                .warning,
+                "the controller no longer knows this broker's registration, which was replaced or "
+                    + "removed: it registers again")
             lifecycle.previousEpoch = lifecycle.epoch
             if lifecycle.state == .shuttingDown { return endShutDown() }
             lifecycle.state = .unregistered
@@ -198,8 +214,9 @@ extension BrokerNode {
     private func endWithoutStorage() {
         lifecycle.storageDeadline = nil
         fail(
-            "the log directory \(logs.path) cannot be used any more: "
-                + (logs.offlineReason ?? "unknown"))
+            "the log directory \(logs.path) is offline, and this broker has no other: "
+                + "\(logs.offlineReason ?? "it failed"). What is in it was left as it is. Mend the "
+                + "disk, or make room on it, and start again")
     }
 
     /// Ready is: let in by the controller, and knowing of it ourselves.
@@ -221,6 +238,7 @@ extension BrokerNode {
             return endShutDown()
         }
         lifecycle.state = .shuttingDown
+        lifecycle.registrationDeadline = nil
         lifecycle.nextAttempt = self.now
         lifecycle.shutdownDeadline = self.now + .seconds(5)
     }
@@ -228,6 +246,7 @@ extension BrokerNode {
     func endShutDown() {
         guard lifecycle.state != .ended else { return }
         lifecycle.state = .ended
+        lifecycle.registrationDeadline = nil
         lifecycle.nextAttempt = nil
         lifecycle.shutdownDeadline = nil
         emit(.stopped)

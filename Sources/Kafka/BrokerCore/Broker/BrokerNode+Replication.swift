@@ -44,8 +44,7 @@ extension BrokerNode {
         case .flush(let key, let ticket): effects.append(.flush(key, ticket))
         case .leadership(let partition, let epoch): leadershipChanged(partition, epoch)
         case .storageFailed(let partition, let error):
-            say(.error, "\(partition) is offline: \(error)")
-            storageFailed()
+            storageFailed(partition, error)
         case .warning(let partition, let warning):
             say(warning.level, "\(partition): \(warning.text)")
         }
@@ -64,12 +63,20 @@ extension BrokerNode {
         reply(address, response)
     }
 
+    /// One log that cannot be used is one partition; a disk that fails is the directory's end.
+    private func storageFailed(_ partition: TopicPartition, _ error: LogError) {
+        guard !logs.isOffline else { return storageFailed() }
+        if reminders.isDue("offline \(partition)", now) {
+            say(.error, "\(partition) is offline here: \(error)")
+        }
+        replicas.storageFailed([partition])
+    }
+
     /// Every partition of the directory is offline with it. There is no other directory, so the
     /// process ends, as Kafka's does when the last one fails; but first it tells the controller,
     /// for others to lead at once.
     func storageFailed() {
-        guard !housekeeping.saidOffline else { return }
-        housekeeping.saidOffline = true
+        guard lifecycle.storageDeadline == nil, !hasFailed else { return }
         say(
             .error,
             "the log directory \(logs.path) is offline, and this broker with it; its partitions "

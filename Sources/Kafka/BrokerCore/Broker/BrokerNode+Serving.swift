@@ -69,9 +69,11 @@ extension BrokerNode {
     }
 
     func view(_ connection: UInt64) -> ClusterView {
-        ClusterView(
-            image: image, listener: connections[connection]?.listener ?? "",
-            clusterId: identity.clusterID, controllerId: config.nodeID)
+        let listener = connections[connection]?.listener ?? ""
+        let place = advertisedEndpoints.first { $0.name == listener && !$0.host.isEmpty }
+        return ClusterView(
+            image: image, listener: listener, clusterId: identity.clusterID,
+            controllerId: config.nodeID, own: place.map { (config.nodeID, $0, config.rack) })
     }
 
     private var configs: ConfigDescriber {
@@ -132,16 +134,16 @@ extension BrokerNode {
         let view = view(address.token.connection)
         var response = view.metadata(request, version: address.version)
         let mayCreate = address.version < 4 || request.allowAutoTopicCreation
-        if mayCreate, config.flag("auto.create.topics.enable") {
+        let creates = mayCreate && config.flag("auto.create.topics.enable")
+        // Before the metadata is current nobody knows here which topics there are.
+        if creates || !isActing {
             let missing = response.topics.filter { $0.errorCode == .unknownTopicOrPartition }
                 .compactMap(\.name)
-            if !missing.isEmpty {
-                create(missing)
-                for index in response.topics.indices
-                where response.topics[index].errorCode == .unknownTopicOrPartition {
-                    // What the client is to ask for again.
-                    response.topics[index].errorCode = .leaderNotAvailable
-                }
+            if isActing, !missing.isEmpty { create(missing) }
+            for index in response.topics.indices
+            where response.topics[index].errorCode == .unknownTopicOrPartition {
+                // What the client is to ask for again.
+                response.topics[index].errorCode = .leaderNotAvailable
             }
         }
         reply(address, response)
@@ -190,6 +192,8 @@ extension BrokerNode {
             case .none: say(.info, "made topic \(topic.name), which a client asked for")
             case .topicAlreadyExists: break
             default:
+                // The client asks again and again, and is told nothing of the reason.
+                guard reminders.isDue("topic \(topic.name)", now) else { continue }
                 say(
                     .warning,
                     "topic \(topic.name), which a client asked for, cannot be made: "

@@ -53,6 +53,7 @@ package final class BrokerNode: SteppedNode {
     var creating: Set<String> = []
     var housekeeping: Housekeeping
     var counters = BrokerCounters()
+    var reminders = Reminders()
     var replicationEffects: [ReplicationEffect] = []
     var hasFailed = false
     var effects: [BrokerEffect] = []
@@ -155,6 +156,7 @@ package final class BrokerNode: SteppedNode {
             if let other { next = min(next ?? other, other) }
         }
         include(lifecycle.nextAttempt)
+        include(lifecycle.registrationDeadline)
         include(lifecycle.shutdownDeadline)
         include(lifecycle.storageDeadline)
         include(nextAssignment)
@@ -229,7 +231,10 @@ package final class BrokerNode: SteppedNode {
         do {
             return try Request.Response(body, version: Request.validVersions.upperBound)
         } catch {
-            say(.warning, "an answer to \(Request.self) cannot be read: \(error)")
+            let name = "API key \(Request.apiKey)"
+            if reminders.isDue(name, now) {
+                say(.warning, "an answer to a request of \(name) cannot be read: \(error)")
+            }
             return nil
         }
     }

@@ -9,6 +9,8 @@ struct ClusterView {
     /// Kafka names a broker that lives: whoever asks it for what only a controller can do is
     /// passed on.
     let controllerId: Int32
+    /// Who answers, as clients of this listener reach it.
+    let own: (id: Int32, endpoint: Endpoint, rack: String?)?
 
     /// The kafka-clients' "authorized operations were not asked for".
     private static let noAuthorizedOperations: Int32 = .min
@@ -17,13 +19,17 @@ struct ClusterView {
     static func isInternal(_ topic: String) -> Bool { internalTopics.contains(topic) }
 
     /// Brokers that are not fenced and can be reached through the listener, by id.
+    ///
+    /// If there are none, as after a start of all at once, it is the one that answers: a client
+    /// that is told of no broker at all may forget those that it knew (librdkafka does).
     var aliveBrokers: [(id: Int32, endpoint: Endpoint, rack: String?)] {
-        image.brokerIds.compactMap { id in
-            guard let broker = image.brokers[id], !broker.fenced,
+        let alive: [(id: Int32, endpoint: Endpoint, rack: String?)] = image.brokerIds.compactMap {
+            guard let broker = image.brokers[$0], !broker.fenced,
                 let endpoint = broker.endpoint(named: listener)
             else { return nil }
-            return (id, endpoint, broker.rack)
+            return ($0, endpoint, broker.rack)
         }
+        return alive.isEmpty ? [own].compactMap(\.self) : alive
     }
 
     func endpoint(of broker: Int32) -> Endpoint? {
@@ -169,6 +175,12 @@ struct ClusterView {
                 .init(
                     brokerId: id, host: endpoint.host, port: Int32(endpoint.port),
                     rack: broker.rack, isFenced: broker.fenced))
+        }
+        if response.brokers.isEmpty, let own {
+            response.brokers.append(
+                .init(
+                    brokerId: own.id, host: own.endpoint.host, port: Int32(own.endpoint.port),
+                    rack: own.rack))
         }
         return response
     }

@@ -24,7 +24,6 @@ struct Housekeeping {
     private var flushing: Chore
     /// While a log is being compacted: when its next slice is.
     private var nextSlice: Instant?
-    var saidOffline = false
 
     init(config: BrokerConfig, now: Instant) {
         func chore(_ name: String, atLeast: Int64 = 10) -> Chore {

@@ -44,7 +44,14 @@ extension QuorumNode {
             case .resign(let epoch, let reason):
                 say(.error, "the controller gives up: \(reason)")
                 carryOut(raft.step(.resign(epoch: epoch), now: now))
-            case .notice(let notice): say(notice.level, "\(notice)")
+            case .notice(let notice):
+                // Whoever is refused asks again ten times a second.
+                if case .registrationRefused(let id, let code, _) = notice,
+                    !contacts.reminders.isDue("registration \(id) \(code)", now)
+                {
+                    continue
+                }
+                say(notice.level, "\(notice)")
             }
         }
     }

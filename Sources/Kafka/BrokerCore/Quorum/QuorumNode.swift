@@ -65,7 +65,7 @@ package final class QuorumNode: SteppedNode {
     var handedOn: Int64
     var follower = MetadataFollower()
     private(set) var hasFailed = false
-    private var lastWarning = ""
+    var contacts: VoterContacts
     var effects: [QuorumEffect] = []
 
     package init(
@@ -75,6 +75,7 @@ package final class QuorumNode: SteppedNode {
         self.config = config
         self.identity = identity
         self.now = now
+        contacts = VoterContacts(now: now)
         let clock = WallClockReading(nowMs)
         self.clock = clock
         log = try MetadataLog(log: metadataLog, disk: disk, nowMs: { clock.nowMs })
@@ -173,6 +174,11 @@ package final class QuorumNode: SteppedNode {
     ) {
         setTime(now, nowMs)
         if id == registration.request { return registrationAnswered(body) }
+        if let voter = contacts.questions.removeValue(forKey: id) {
+            let version = DescribeClusterRequest.validVersions.upperBound
+            return strangerAnswered(
+                voter, body.flatMap { try? DescribeClusterResponse($0, version: version) })
+        }
         guard let request = sent.removeValue(forKey: id) else { return }
         guard let body,
             let response =
@@ -185,6 +191,12 @@ package final class QuorumNode: SteppedNode {
         carryOut(
             raft.step(
                 .response(response, from: request.to, requestID: request.raftID), now: self.now))
+        heard(response, from: request.to)
+    }
+
+    package func peerFailed(_ id: UInt64, _ reason: String, now: Instant, nowMs: Int64) {
+        if let request = sent[id] { contacts.failures[request.to] = reason }
+        peerReplied(id, nil, now: now, nowMs: nowMs)
     }
 
     /// To be called at the end of every burst of events and when `nextDeadline` has come.
@@ -199,12 +211,16 @@ package final class QuorumNode: SteppedNode {
             if let due = controller?.nextDeadline, due <= self.now { stepController(.tick) }
         }
         registerIfDue()
+        complainIfAlone()
     }
 
     package var nextDeadline: Instant? {
-        let deadlines = [raft.nextDeadline, controller?.nextDeadline, registration.due]
-            .compactMap { $0 }
-        return deadlines.min()
+        guard !hasFailed else { return nil }
+        let deadlines = [
+            raft.nextDeadline, controller?.nextDeadline, registration.due,
+            raft.isLeader ? nil : contacts.nextLine,
+        ]
+        return deadlines.compactMap { $0 }.min()
     }
 
     package func shutDown(now: Instant, nowMs: Int64) {
@@ -261,7 +277,7 @@ package final class QuorumNode: SteppedNode {
             } catch {
                 fail(error.description)
             }
-        case .warning(let warning): warn("\(warning)")
+        case .warning(let warning): warn(warning)
         case .halted(let error): fail("the metadata log failed: \(error)")
         case .shutDownComplete: effects.append(.node(.stopped))
         }
@@ -352,13 +368,6 @@ package final class QuorumNode: SteppedNode {
 
     func say(_ level: NodeLog.Level, _ message: String) {
         effects.append(.node(.log(NodeLog(level, message))))
-    }
-
-    /// What goes on going wrong is said once, until something else does.
-    private func warn(_ message: String) {
-        guard message != lastWarning else { return }
-        lastWarning = message
-        say(.warning, message)
     }
 
     func fail(_ message: String) {

@@ -7,8 +7,13 @@ package struct FrameDecoder: ByteToMessageDecoder {
     package typealias InboundOut = ByteBuffer
 
     private let maximumBytes: Int
+    /// Told of each piece of a frame that is not whole, with the frame's length.
+    private let incomplete: ((Int) -> Void)?
 
-    package init(maximumBytes: Int) { self.maximumBytes = maximumBytes }
+    package init(maximumBytes: Int, incomplete: ((Int) -> Void)? = nil) {
+        self.maximumBytes = maximumBytes
+        self.incomplete = incomplete
+    }
 
     package mutating func decode(
         context: ChannelHandlerContext, buffer: inout ByteBuffer
@@ -23,6 +28,7 @@ package struct FrameDecoder: ByteToMessageDecoder {
             // Grow once to what is announced, but not far beyond what has come: a length is cheap
             // to claim.
             buffer.reserveCapacity(min(4 + Int(length), max(65_536, 2 * buffer.readableBytes)))
+            incomplete?(Int(length))
             return .needMoreData
         }
         buffer.moveReaderIndex(forwardBy: 4)

@@ -9,8 +9,8 @@ enum PeerFailure: Error, CustomStringConvertible {
 
     var description: String {
         switch self {
-        case .notConnected(let why): "no connection: \(why)"
-        case .connectionLost(let why): "connection lost: \(why)"
+        case .notConnected(let why): why
+        case .connectionLost(let why): "the connection was lost: \(why)"
         case .timedOut: "no answer in time"
         }
     }

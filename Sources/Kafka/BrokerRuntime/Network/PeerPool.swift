@@ -154,7 +154,8 @@ final class PeerPool {
                     return
                 }
                 switch result {
-                case .failure(let error): pool.connectFailed(peer, "\(host):\(port): \(error)")
+                case .failure(let error):
+                    pool.connectFailed(peer, SystemFailure.words(error))
                 case .success(let channel): pool.connected(peer, channel)
                 }
             }

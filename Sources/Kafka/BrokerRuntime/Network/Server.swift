@@ -117,8 +117,10 @@ enum Server {
             maximumInFlight: limits.maximumInFlight)
         let pipeline = channel.pipeline.syncOperations
         try pipeline.addHandler(IdleStateHandler(allTimeout: limits.idleTimeout))
-        try pipeline.addHandler(
-            ByteToMessageHandler(FrameDecoder(maximumBytes: limits.maximumFrameBytes)))
+        let decoder = FrameDecoder(maximumBytes: limits.maximumFrameBytes) {
+            [weak connection] length in connection?.frameGrows(toLength: length)
+        }
+        try pipeline.addHandler(ByteToMessageHandler(decoder))
         try pipeline.addHandler(connection)
     }
 }

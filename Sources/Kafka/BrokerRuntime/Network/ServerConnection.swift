@@ -2,7 +2,7 @@ import KafkaWire
 import NIOCore
 
 /// What a node's event loop does with connections: implemented by the loop that owns the node.
-protocol RequestReceiver: AnyObject {
+package protocol RequestReceiver: AnyObject {
     func connectionOpened(_ connection: ServerConnection)
     func requestReceived(_ frame: ByteBuffer, _ sequence: UInt64, _ connection: ServerConnection)
     func connectionClosed(_ connection: ServerConnection)
@@ -13,12 +13,12 @@ protocol RequestReceiver: AnyObject {
 /// One client's connection: frames in, replies out in order, and no more at a time than is allowed.
 ///
 /// It lives on one event loop and is used on that loop alone.
-final class ServerConnection: ChannelDuplexHandler {
-    typealias InboundIn = ByteBuffer
-    typealias OutboundIn = Never
-    typealias OutboundOut = IOData
+package final class ServerConnection: ChannelDuplexHandler {
+    package typealias InboundIn = ByteBuffer
+    package typealias OutboundIn = Never
+    package typealias OutboundOut = IOData
 
-    let id: UInt64
+    package let id: UInt64
     /// The name of the listener it came in through.
     let listener: String
     private(set) var host = "?"
@@ -29,11 +29,17 @@ final class ServerConnection: ChannelDuplexHandler {
     private var replies = ReplyQueue()
     /// Bytes of each request that has no reply yet, by its place in line.
     private var held: [UInt64: Int] = [:]
+    /// What the budget has set aside for the request that is coming in.
+    private var reserved = 0
+    /// The length of a request that waits until the budget has room for it.
+    private var awaited: Int?
+    /// When something of the request came last that has bytes set aside.
+    private(set) var lastProgress = NIODeadline.distantPast
     private var readIsPending = false
     private var needsFlush = false
     private var isClosing = false
 
-    init(
+    package init(
         id: UInt64, listener: String, receiver: any RequestReceiver, budget: RequestBudget,
         maximumInFlight: Int
     ) {
@@ -46,49 +52,78 @@ final class ServerConnection: ChannelDuplexHandler {
 
     // MARK: What the channel says
 
-    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    package func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
-    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+    package func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 
-    func channelActive(context: ChannelHandlerContext) {
+    package func channelActive(context: ChannelHandlerContext) {
         host = context.remoteAddress?.ipAddress ?? "local"
         receiver.connectionOpened(self)
         context.fireChannelActive()
     }
 
-    func channelInactive(context: ChannelHandlerContext) {
+    package func channelInactive(context: ChannelHandlerContext) {
+        isClosing = true
         for bytes in held.values { budget.release(bytes) }
         held.removeAll()
-        budget.stopWaiting(self)
+        awaited = nil
+        budget.forget(self, reserved: reserved)
+        reserved = 0
         receiver.connectionClosed(self)
         context.fireChannelInactive()
     }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !isClosing else { return }
         let frame = unwrapInboundIn(data)
         let sequence = replies.begin()
         held[sequence] = frame.readableBytes
+        if reserved > 0 { budget.forget(self, reserved: reserved) }
+        reserved = 0
+        awaited = nil
         budget.take(frame.readableBytes)
         receiver.requestReceived(frame, sequence, self)
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) {
+    package func channelReadComplete(context: ChannelHandlerContext) {
         receiver.burstEnded()
         context.fireChannelReadComplete()
     }
 
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
+    package func channelWritabilityChanged(context: ChannelHandlerContext) {
         readIfAllowed()
         context.fireChannelWritabilityChanged()
     }
 
     /// A client that sends nonsense, or goes away in the middle of something, loses its connection.
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        close(because: "\(error)")
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        close(because: SystemFailure.words(error))
     }
 
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    /// More has come of a request that is not whole yet. A large one is read on only when the
+    /// budget has set its length aside: then it can come to its end, whatever others do.
+    package func frameGrows(toLength length: Int) {
+        guard length > RequestBudget.freeBytes, !isClosing else { return }
+        if reserved > 0 {
+            lastProgress = budget.now
+        } else if awaited == nil {
+            awaited = length
+            roomMayHaveCome()
+        }
+    }
+
+    /// Asks the budget again.
+    func roomMayHaveCome() {
+        if let length = awaited {
+            guard budget.reserve(length, for: self) else { return budget.wait(self) }
+            awaited = nil
+            reserved = length
+            lastProgress = budget.now
+        }
+        readIfAllowed()
+    }
+
+    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if event is IdleStateHandler.IdleStateEvent, replies.count == 0 {
             close(because: "idle")
             return
@@ -97,13 +132,13 @@ final class ServerConnection: ChannelDuplexHandler {
     }
 
     /// Reading waits while there is enough to do: the client then feels it in its socket.
-    func read(context: ChannelHandlerContext) {
+    package func read(context: ChannelHandlerContext) {
         if isBlocked { readIsPending = true } else { context.read() }
     }
 
     // MARK: What the node says
 
-    func reply(_ sequence: UInt64, _ pieces: [Piece]) {
+    package func reply(_ sequence: UInt64, _ pieces: [Piece]) {
         if let bytes = held.removeValue(forKey: sequence) { budget.release(bytes) }
         replies.finish(sequence, pieces)
         guard let context, !isClosing else { return }
@@ -117,14 +152,14 @@ final class ServerConnection: ChannelDuplexHandler {
         readIfAllowed()
     }
 
-    func close(because reason: String) {
+    package func close(because reason: String) {
         guard !isClosing, let context else { return }
         isClosing = true
         closeReason = reason
         context.close(promise: nil)
     }
 
-    private(set) var closeReason: String?
+    package private(set) var closeReason: String?
 
     func readIfAllowed() {
         guard readIsPending, !isBlocked, let context else { return }
@@ -135,6 +170,7 @@ final class ServerConnection: ChannelDuplexHandler {
     private var isBlocked: Bool {
         guard let context, !isClosing else { return true }
         if replies.count >= maximumInFlight || !context.channel.isWritable { return true }
+        if awaited != nil { return true }
         if budget.isExhausted, replies.count > 0 {
             budget.wait(self)
             return true
@@ -162,32 +198,5 @@ final class ServerConnection: ChannelDuplexHandler {
             }
         }
         needsFlush = needsFlush || !pieces.isEmpty
-    }
-}
-
-/// Bytes of requests that all connections of a loop hold together (queued.max.request.bytes).
-final class RequestBudget {
-    private let limit: Int
-    private(set) var held = 0
-    private var waiting: [UInt64: ServerConnection] = [:]
-
-    init(limit: Int) { self.limit = limit }
-
-    var isExhausted: Bool { held >= limit }
-
-    func take(_ bytes: Int) { held += bytes }
-
-    func release(_ bytes: Int) { held -= bytes }
-
-    func wait(_ connection: ServerConnection) { waiting[connection.id] = connection }
-
-    func stopWaiting(_ connection: ServerConnection) { waiting[connection.id] = nil }
-
-    /// Lets those read again that waited for room; called once per burst.
-    func wakeWaiting() {
-        guard !isExhausted, !waiting.isEmpty else { return }
-        let connections = waiting.values
-        waiting.removeAll()
-        for connection in connections { connection.readIfAllowed() }
     }
 }

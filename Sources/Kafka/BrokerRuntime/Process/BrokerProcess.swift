@@ -21,6 +21,8 @@ package final class BrokerProcess: Sendable {
     private let quorumLoop: any EventLoop
     private let flushers: NIOThreadPool
     private let ended: EndOfProcess
+    /// Keeps its directories locked for as long as the process may write to them.
+    private let data = LockedBox<DataDirectory?>(nil)
 
     /// - Parameter end: told once, when the node has come to its end: nil for a shutdown that was
     ///   asked for, otherwise why it cannot go on.
@@ -42,6 +44,7 @@ package final class BrokerProcess: Sendable {
     package func start(ready: @escaping @Sendable () -> Void) async throws {
         flushers.start()
         let data = try DataDirectory.open(config)
+        self.data.withValue { $0 = data }
         let limits = ServerLimits(config)
         let quorum = try await startQuorum(data, limits)
         guard config.isBroker else {
@@ -173,7 +176,8 @@ package final class BrokerProcess: Sendable {
             }
         } catch {
             throw NodeStartError(
-                "cannot listen for metrics at \(place.host):\(place.port): \(error)")
+                "cannot listen for metrics at \(place.host):\(place.port): "
+                    + SystemFailure.words(error))
         }
     }
 
@@ -191,6 +195,7 @@ package final class BrokerProcess: Sendable {
     package func close() async {
         try? await group.shutdownGracefully()
         try? await flushers.shutdownGracefully()
+        data.withValue { $0 = nil }
     }
 
     // MARK: Inside
@@ -204,8 +209,8 @@ package final class BrokerProcess: Sendable {
                 listener, for: nodeLoop, census: census, on: loop, limits: limits)
         } catch {
             throw NodeStartError(
-                "cannot listen at \(listener): \(error). Is another process using the port, or "
-                    + "the address not on this host?")
+                "cannot listen at \(listener): \(SystemFailure.words(error)). Is another process "
+                    + "using the port, or the address not on this host?")
         }
         logger.info("listening at \(listener)")
     }

@@ -38,7 +38,7 @@ final class NodeLoop<Node: SteppedNode>: RequestReceiver {
         self.special = special
         self.failed = failed
         self.stopped = stopped
-        budget = RequestBudget(limit: maximumHeldBytes)
+        budget = RequestBudget(limit: maximumHeldBytes, loop: loop)
         pool = PeerPool(loop: loop, clientId: clientId, maximumFrameBytes: maximumFrameBytes) {
             [unowned self] id, result in
             peerReplied(id, result)
@@ -77,12 +77,13 @@ final class NodeLoop<Node: SteppedNode>: RequestReceiver {
     func burstEnded() { drain() }
 
     private func peerReplied(_ id: UInt64, _ result: Result<ByteBuffer, PeerFailure>) {
-        var body: ByteBuffer?
         switch result {
-        case .success(let buffer): body = buffer
-        case .failure(let failure): logger.debug("request \(id): \(failure)")
+        case .success(let body):
+            node.peerReplied(id, body, now: MonotonicTime.now(), nowMs: WallClock.nowMs())
+        case .failure(let failure):
+            logger.debug("request \(id): \(failure)")
+            node.peerFailed(id, "\(failure)", now: MonotonicTime.now(), nowMs: WallClock.nowMs())
         }
-        node.peerReplied(id, body, now: MonotonicTime.now(), nowMs: WallClock.nowMs())
         // A failure may come while effects are carried out: they go on with what it caused.
         if !isDraining { drain() }
     }

@@ -21,13 +21,18 @@ package struct MetaProperties: Equatable, Sendable {
         from directory: String, _ disk: any Disk
     ) throws(LogError) -> MetaProperties? {
         let path = DiskPath.join(directory, fileName)
-        let bytes: ByteBuffer?
-        do {
-            bytes = try disk.readWhole(path, limit: limit)
+        let bytes: ByteBuffer
+        do throws(DiskError) {
+            let file = try disk.open(path, create: false)
+            // One byte more than may be, to see that it is too large.
+            bytes = try file.read(at: 0, count: limit + 1)
         } catch {
+            if error.isNotFound { return nil }
             throw .storage(error)
         }
-        guard let bytes else { return nil }
+        guard bytes.readableBytes <= limit else {
+            throw .invalidFile(path: path, reason: "it is larger than such a file can be")
+        }
         var values: [String: String] = [:]
         for line in String(buffer: bytes).split(whereSeparator: \.isNewline) {
             guard !line.hasPrefix("#"), let equals = line.firstIndex(of: "=") else { continue }
