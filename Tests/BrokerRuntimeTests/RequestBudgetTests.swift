@@ -60,7 +60,9 @@ import Testing
                 maximumInFlight: 64)
             self.connection = connection
             channel = EmbeddedChannel(handler: reads, loop: world.loop)
-            let decoder = FrameDecoder(maximumBytes: 1 << 24) { connection.frameGrows(toLength: $0) }
+            let decoder = FrameDecoder(maximumBytes: 1 << 24) {
+                connection.frameGrows(toLength: $0)
+            }
             try channel.pipeline.syncOperations.addHandler(ByteToMessageHandler(decoder))
             try channel.pipeline.syncOperations.addHandler(connection)
             try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()

@@ -394,16 +394,3 @@ package struct NodeIdentity: Sendable {
         self.incarnation = incarnation
     }
 }
-
-/// Why a node cannot start or go on, in words for who has to mend it.
-package struct NodeStartError: Error, CustomStringConvertible {
-    package var description: String
-
-    package init(_ description: String) { self.description = description }
-}
-
-/// What the wall clock showed when the present step began.
-final class WallClockReading {
-    var nowMs: Int64
-    init(_ nowMs: Int64) { self.nowMs = nowMs }
-}

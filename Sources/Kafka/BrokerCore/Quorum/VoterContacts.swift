@@ -156,8 +156,9 @@ extension QuorumNode {
         fail(
             "the controllers belong to another cluster than this node: "
                 + "\(theirs.joined(separator: ", ")), and \(config.metadataDirectory) was "
-                + "formatted for \(identity.clusterID). Check controller.quorum.voters and log.dir; "
-                + "a node that is to join them needs a directory that was formatted with their id")
+                + "formatted for \(identity.clusterID). Check controller.quorum.voters and "
+                + "log.dir; a node that is to join them needs a directory that was formatted with "
+                + "their id")
     }
 }
 
