@@ -197,7 +197,7 @@ class Stretched:
             one.end()
         for one in self.senders():
             progress = one.join(60)
-            assert progress["waiting"] == 0, f"{one.name}: {progress}"
+            assert progress["waiting"] == 0, f"{one.name} has records under way: {progress}"
         self.wait_in_sync()
         ends = self.ask("ends")["ends"]
         group = [one for one in self.readers() if "group" in one.name]
@@ -215,6 +215,7 @@ class Stretched:
             wait_until(read_all, 60, f"the readers to reach {ends}")
         except LabError as late:
             late.add_note("\n".join(f"{one.name}: {one.progress}" for one in self.readers()))
+            late.add_note(self.kafka.ctl("groups", "describe", "readers", check=False).stdout)
             raise
         for one in self.readers():
             one.end()
@@ -239,13 +240,14 @@ def said(nodes):
 
 
 def batches(log):
-    """(first offset, last offset, a description) of every batch in the bytes of a log."""
+    """(first offset, last offset, the producer's epoch, a description) of every batch in the bytes
+    of a log."""
     at = 0
     while at + 61 <= len(log):
         base, length, epoch = struct.unpack_from(">qii", log, at)
         last, = struct.unpack_from(">i", log, at + 23)
         producer, producer_epoch, sequence, count = struct.unpack_from(">qhii", log, at + 43)
-        yield base, base + last, (
+        yield base, base + last, producer_epoch, (
             f"offsets {base} to {base + last}: leader epoch {epoch}, producer {producer} epoch "
             f"{producer_epoch} sequence {sequence}, {count} records")
         at += 12 + length

@@ -38,6 +38,12 @@ def judge(stretched, capsys):
     stretched.kafka.stop()
     logs = [stretched.logs(node) for node in (1, 2, 3)]
     assert words is None, "\n".join([words, *on_disk(history, logs)])
+    unsure = [one.value for one in history.sends.values() if one.once and one.outcome != "ok"]
+    assert not unsure, f"idempotent sends that were not acknowledged: {unsure[:10]}"
+    # A new epoch would be a client's answer to a broker that has forgotten it.
+    for partition in range(PARTITIONS):
+        begun = [text for *_, epoch, text in batches(logs[0][partition]) if epoch > 0]
+        assert not begun, f"partition {partition}: {begun[:3]}"
     for partition in range(PARTITIONS):
         assert logs[0][partition] == logs[1][partition] == logs[2][partition], (
             f"the replicas of partition {partition} differ: "
@@ -50,7 +56,7 @@ def on_disk(history, logs):
     places = sorted({place for one in check(history) for place in one.places})
     for partition, offset in places[:20]:
         for node, log in enumerate(logs, 1):
-            for first, last, text in batches(log[partition]):
+            for first, last, _, text in batches(log[partition]):
                 if first <= offset <= last:
                     yield f"broker {node}, partition {partition}, {text}"
 

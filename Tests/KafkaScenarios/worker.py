@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 TICK = 0.25
 TOO_LARGE, TOO_EARLY = 40, 70  # every so manieth send of the plain sender must fail
 LARGEST = 65_536  # max.message.bytes of the topic
+SHORT, LONG = 20, 900  # seconds that a send may take
 
 # Answers that say: this record can never be in the log.
 REFUSED = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_TIMESTAMP, KafkaError.INVALID_RECORD,
@@ -72,18 +73,21 @@ class Worker:
 
 
 class Send(Worker):
-    """Idempotent, or `plain`. The plain one also sends what must be refused, at whatever attempt:
-    of that it knows that it failed. What was in a batch with it may be in the log all the same: an
-    attempt before may have put it there."""
+    """Idempotent, or `plain`. The idempotent one is given the time that every fault takes: when a
+    message runs out of time, librdkafka begins a new epoch of the producer and sends what else was
+    under way again in it, and no broker can tell that from something new. The plain one also sends
+    what must be refused, at whatever attempt: of that it knows that it failed. What was in a batch
+    with it may be in the log all the same: an attempt before may have put it there."""
 
     def run(self):
         self.sent = self.ended = self.acknowledged = 0
-        plain = {"acks": "all", "message.send.max.retries": 2, "linger.ms": 1}
-        settings = plain if self.args.plain else {"enable.idempotence": True}
+        settings = {"acks": "all", "message.send.max.retries": 2, "linger.ms": 1,
+                    "message.timeout.ms": SHORT * 1000}
+        if not self.args.plain:
+            settings = {"enable.idempotence": True, "message.timeout.ms": LONG * 1000}
         self.producer = Producer(self.settings(**settings, **{
-            "message.timeout.ms": self.args.timeout * 1000,
             # A leader that falls silent breaks no connection: nothing else tells of the next one.
-            "topic.metadata.refresh.interval.ms": 1000,
+            "request.timeout.ms": 3000, "topic.metadata.refresh.interval.ms": 1000,
             # No batch is refused for its size but by a record's.
             "batch.size": LARGEST // 2}))
         self.refusable = set()
@@ -96,7 +100,7 @@ class Send(Worker):
             self.producer.poll(0.003)
             if self.is_time():
                 self.report()
-        deadline = time.monotonic() + self.args.timeout + 5
+        deadline = time.monotonic() + SHORT + 20
         while len(self.producer) and time.monotonic() < deadline:
             self.producer.poll(0.05)
         self.history.close()
@@ -145,7 +149,9 @@ class Read(Worker):
         settings = {"group.id": args.group or f"alone-{args.name}", "client.rack": args.rack,
                     "auto.offset.reset": "earliest" if args.group else "error",
                     "enable.auto.commit": bool(args.group), "auto.commit.interval.ms": 500,
-                    "fetch.wait.max.ms": 100, "session.timeout.ms": 6000}
+                    "fetch.wait.max.ms": 100, "session.timeout.ms": 6000,
+                    # A JoinGroup may wait so long, also on a connection that has fallen silent.
+                    "max.poll.interval.ms": 10_000}
         consumer = Consumer(self.settings(**settings))
         if args.group:
             consumer.subscribe([args.topic], on_assign=self.assigned)
@@ -215,7 +221,6 @@ def main():
     parser.add_argument("--history")
     parser.add_argument("--partitions", type=int, default=3)
     parser.add_argument("--rate", type=float, default=100)
-    parser.add_argument("--timeout", type=int, default=20, help="seconds that a send may take")
     parser.add_argument("--plain", action="store_true")
     parser.add_argument("--group")
     parser.add_argument("--rack", default="")

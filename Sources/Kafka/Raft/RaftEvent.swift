@@ -61,18 +61,6 @@ package enum ProposalRefusal: Hashable, Sendable {
     case invalidRecords(String)
 }
 
-extension ProposalRefusal: CustomStringConvertible {
-    package var description: String {
-        switch self {
-        case .notLeader: "this controller does not lead"
-        case .empty: "there is nothing in it"
-        case .tooLarge: "it is too large"
-        case .tooManyPending: "too many wait to be committed"
-        case .invalidRecords(let reason): "its records are invalid: \(reason)"
-        }
-    }
-}
-
 /// Something that a correct peer does not do, or that an operator should know of.
 package enum RaftWarning: Hashable, Sendable {
     case inconsistentLeader(epoch: Int32, known: Int32?, claimed: Int32)

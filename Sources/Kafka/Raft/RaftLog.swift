@@ -50,15 +50,6 @@ package enum RaftLogError: Error, Hashable, Sendable {
     case storage(String)
 }
 
-extension RaftLogError: CustomStringConvertible {
-    package var description: String {
-        switch self {
-        case .invalidRecords(let reason): "invalid records: \(reason)"
-        case .storage(let reason): reason
-        }
-    }
-}
-
 /// The log and the snapshots under consensus. Raft knows nothing of what is in a batch: it hands
 /// over whole batches, and the log gives offsets and epochs to those that this node leads with.
 ///

@@ -119,7 +119,18 @@ class Broker:
         self.process.kill()
 
     def pause(self):
+        """Until every thread has stopped: the signal goes to one, and the others run on until that
+        one has had its turn, on a machine that is busy for a while."""
         self.process.signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.process.pid}/task")
+
+        def stopped():
+            try:
+                return {(one / "stat").read_text().rsplit(")", 1)[1].split()[0]
+                        for one in tasks.iterdir()} <= set("TtZX")
+            except OSError:
+                return not self.is_running  # a thread, or all of it, has just ended
+        wait_until(stopped, 10, f"{self.process.label} to stand still")
 
     def resume(self):
         self.process.signal(signal.SIGCONT)

@@ -193,7 +193,8 @@ extension BrokerNode {
             return result
         }
         guard let topic = image.topic(named: TopicName.consumerOffsets) else {
-            createOffsetsTopic()
+            // Before the metadata is current it may only seem not to be there.
+            if isActing { createOffsetsTopic() }
             result.errorCode = .coordinatorNotAvailable
             return result
         }

@@ -86,7 +86,7 @@ extension QuorumNode {
             carryOut(raft.step(.resign(epoch: epoch), now: now))
         case .refused(.notLeader): break
         case .refused(let refusal):
-            say(.error, "a metadata batch was refused: \(refusal)")
+            say(.error, "a metadata batch was refused: \(refusal.words)")
             carryOut(raft.step(.resign(epoch: raft.epoch), now: now))
         }
     }

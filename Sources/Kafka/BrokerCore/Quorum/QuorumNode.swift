@@ -278,7 +278,10 @@ package final class QuorumNode: SteppedNode {
                 fail(error.description)
             }
         case .warning(let warning): warn(warning)
-        case .halted(let error): fail("the metadata log failed: \(error)")
+        case .halted(let error):
+            fail(
+                "the metadata log failed: \(error.words). What is in it was left as it is. Mend "
+                    + "the disk, or make room on it, and start again")
         case .shutDownComplete: effects.append(.node(.stopped))
         }
     }
