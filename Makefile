@@ -16,9 +16,10 @@ BUILD_PACKAGES := libsodium-dev libmnl-dev libnftables-dev libyaml-dev zlib1g-de
 	libzstd-dev liblz4-dev libsnappy-dev pkg-config python3
 RUN_PACKAGES := iproute2 iputils-ping nftables procps kcat python3-pip
 TEST_PACKAGES := $(RUN_PACKAGES) python3-pytest python3-cryptography wireguard-go \
-	wireguard-tools openvpn openssl iperf3 tcpdump socat util-linux libcap2-bin systemd gcc
+	wireguard-tools openvpn openssl iperf3 tcpdump socat util-linux libcap2-bin systemd gcc \
+	librdkafka-dev
 
-.PHONY: help deps deps-build deps-run deps-test build programs demo test bench sim fuzz fmt lint \
+.PHONY: help deps deps-build deps-run deps-test build programs demo test bench bench-tunnel bench-kafka sim fuzz fmt lint \
 	install uninstall clean
 
 help:  ## Show this list
@@ -60,9 +61,16 @@ demo: deps-run build  ## Three clusters, one slice, one Kafka on it, watched whi
 test: deps  ## Build once, run every suite
 	@Tests/run.sh
 
-bench: deps build  ## Measure against wireguard-go and openvpn, write Docs/Benchmarks.md
+bench: bench-tunnel bench-kafka  ## Measure both halves, write Docs/Benchmarks.md and Benchmarks/Kafka.md
+
+bench-tunnel: deps build  ## Measure the tunnel against wireguard-go and openvpn
 	@BIN=$(CURDIR)/$(STATIC)/release; SLICE_GATEWAY_BIN=$$BIN/slice-gateway \
 	    PYTHONPATH=Tests/Lab $(PYTHON) Tests/Bench/bench.py $(BENCH_FLAGS)
+
+bench-kafka: deps build  ## Measure three brokers, by themselves and over a slice
+	@BIN=$(CURDIR)/$(STATIC)/release; SLICE_GATEWAY_BIN=$$BIN/slice-gateway \
+	    SLICECTL_BIN=$$BIN/slicectl WAN_RELAY=$$BIN/wan-relay SLICE_BROKER_BIN=$$BIN/slice-broker \
+	    PYTHONPATH=Tests/Lab $(PYTHON) Tests/Bench/kafka_bench.py $(BENCH_FLAGS)
 
 sim: deps-build  ## Whole Kafka clusters in simulated time (SEEDS=300)
 	@swift build -c release --scratch-path .build-sim --product simulate && \

@@ -60,8 +60,8 @@ def page(run, facts):
     seconds = facts["seconds"]
     return f"""# Benchmarks of Kafka
 
-Written by `make bench` on {facts["date"]}; do not edit. Median of {facts["rounds"]} rounds (least
-to most).
+Written by `make bench-kafka` on {facts["date"]}; do not edit. Median of {facts["rounds"]} rounds
+(least to most).
 
 {markdown_table(header, table)}
 

@@ -97,8 +97,9 @@ def page(results, facts, images):
                                                   *facts["versions"].items()])
     return f"""# Benchmarks
 
-Written by `make bench` on {facts["date"]}; do not edit. Figures of one machine say little about
-another: the ratios are what counts, and `make bench` makes them for yours.
+Written by `make bench-tunnel` on {facts["date"]}; do not edit. Figures of one machine say little
+about another: the ratios are what counts, and `make bench` makes them for yours. Kafka's figures
+are on a [page of their own](Benchmarks/Kafka.md).
 
 {images}
 
@@ -160,7 +161,7 @@ The sources are `Tests/Bench`; `udpbench.c` there is the sender and receiver of 
 
 ## Again
 
-    make bench                                        # all of it, and this page
-    make bench BENCH_FLAGS="--quick"                  # short, and no page
-    make bench BENCH_FLAGS="--only rtt,udp64 --rounds 3 --json figures.json"
+    make bench-tunnel                                 # all of it, and this page
+    make bench-tunnel BENCH_FLAGS="--quick"           # short, and no page
+    make bench-tunnel BENCH_FLAGS="--only rtt,udp64 --rounds 3 --json figures.json"
 """
