@@ -61,4 +61,50 @@ import Testing
         #expect((normal != nil) == isGood)
         #expect((ThrottledReplicas(normal ?? "?") != nil) == isGood)
     }
+
+    // MARK: DescribeConfigs
+
+    private func describe(
+        _ node: TestNode, _ type: Int8, _ name: String, _ key: String
+    ) throws -> [String] {
+        let response = try node.ask(
+            DescribeConfigsRequest(
+                resources: [
+                    .init(resourceType: type, resourceName: name, configurationKeys: [key])
+                ], includeSynonyms: true))
+        let config = try #require(response?.results.first?.configs.first)
+        return ["\(config.value ?? "null") \(config.configSource)"]
+            + config.synonyms.map { "\($0.name)=\($0.value ?? "null") \($0.source)" }
+    }
+
+    /// Other names of a broker's property count for topics, and are told as they are.
+    @Test func whereATopicsValueComesFrom() throws {
+        let node = try TestNode("log.retention.hours=24\nlog.roll.ms=5000\nlog.roll.hours=3")
+        try node.register()
+        node.learnTopic("t", TestNode.topicId)
+        #expect(
+            try describe(node, 2, "t", "retention.ms") == [
+                "86400000 4", "log.retention.hours=24 4", "log.retention.hours=168 5",
+            ])
+        #expect(
+            try describe(node, 2, "t", "segment.ms") == [
+                "5000 4", "log.roll.ms=5000 4", "log.roll.hours=3 4", "log.roll.hours=168 5",
+            ])
+        #expect(try describe(node, 4, "1", "log.retention.ms") == ["null 5"])
+        func set(_ resource: String, _ type: Int8, _ name: String, _ value: String) {
+            node.learn([
+                .config(.init(resourceType: type, resourceName: resource, name: name, value: value))
+            ])
+        }
+        set("", 4, "log.retention.ms", "777")
+        set("1", 4, "log.retention.ms", "888")
+        set("t", 2, "retention.ms", "999")
+        #expect(
+            try describe(node, 2, "t", "retention.ms") == [
+                "999 1", "retention.ms=999 1", "log.retention.ms=888 2", "log.retention.ms=777 3",
+                "log.retention.hours=24 4", "log.retention.hours=168 5",
+            ])
+        #expect(
+            try describe(node, 4, "", "log.retention.ms") == ["777 3", "log.retention.ms=777 3"])
+    }
 }

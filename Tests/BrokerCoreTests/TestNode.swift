@@ -26,7 +26,9 @@ final class TestNode {
     private var metadataOffset: Int64 = 0
     private(set) var brokerEpoch: Int64 = -1
 
-    init(disk: SimulatedDisk? = nil, directory: KafkaUUID = directory, _ more: String = "") throws {
+    init(
+        _ more: String = "", disk: SimulatedDisk? = nil, directory: KafkaUUID = directory
+    ) throws {
         self.disk = disk ?? SimulatedDisk(seed: 1)
         if disk == nil { try self.disk.createDirectory("/data") }
         node = try Self.node(on: self.disk, directory, more, now: now)

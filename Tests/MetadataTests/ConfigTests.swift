@@ -188,4 +188,42 @@ import Testing
         lab.setConfig(.topic("t"), "min.insync.replicas", "1")
         #expect(lab.partition("t").eligibleLeaderReplicas == [])
     }
+
+    // MARK: - The minimum of in-sync replicas
+
+    /// Leaders acknowledge by it and controllers find eligible leaders by it: from one place.
+    @Test func theMinimumIsTheLogsOnly() {
+        let name = "min.insync.replicas"
+        let lab = Lab { $0.fileConfigs = [name: "2"] }
+        #expect(lab.image.configs[.everyBroker]?[name] == "2")
+        lab.start(1...1)
+        #expect(lab.setConfig(.broker(1), name, "1") == .invalidConfig)
+        #expect(lab.setConfig(.everyBroker, name, nil) == .invalidConfig)
+        #expect(lab.setConfig(.everyBroker, name, "3") == .none)
+        #expect(lab.setConfig(.broker(1), "log.retention.ms", "5") == .none)
+        // The file of another controller does not change it any more.
+        let before = lab.end
+        lab.step(.resigned)
+        lab.elect()
+        #expect(lab.image.configs[.everyBroker]?[name] == "3")
+        #expect(lab.end == before + 1)
+    }
+
+    @Test func theMinimumBecomesTheLogsWithTheFeature() {
+        let name = "min.insync.replicas"
+        let lab = Lab(elr: false) { $0.fileConfigs = [name: "2"] }
+        lab.start(1...1)
+        #expect(lab.image.configs[.everyBroker] == nil)
+        #expect(lab.setConfig(.broker(1), name, "1") == .none)
+        lab.ask(
+            .updateFeatures(
+                .init(featureUpdates: [
+                    .init(
+                        feature: FeatureName.eligibleLeaderReplicas, maxVersionLevel: 1,
+                        upgradeType: 1)
+                ])))
+        #expect(lab.image.electsEligibleReplicas)
+        #expect(lab.image.configs[.everyBroker]?[name] == "2")
+        #expect(lab.image.configs[.broker(1)]?[name] == nil)
+    }
 }

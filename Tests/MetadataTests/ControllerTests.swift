@@ -48,13 +48,13 @@ import Timing
 
     @Test func bootstrap() {
         let lab = Lab()
-        #expect(lab.log.count == 3)
+        #expect(lab.log.count == 4)
         #expect(lab.image.metadataVersion == .newest)
         #expect(lab.image.electsEligibleReplicas)
         // Only once.
         lab.step(.resigned)
         lab.elect()
-        #expect(lab.log.count == 4)
+        #expect(lab.log.count == 5)
     }
 
     @Test func answersWaitForTheCommit() {

@@ -240,7 +240,7 @@ import Testing
         #expect(code("c", ids[2]) == .invalidRequest)
         #expect(code("d", .zero) == .invalidRequest)
         #expect(lab.image.topicNames == ["c", "d"])
-        #expect(lab.image.configs.isEmpty)
+        #expect(lab.image.configs[.topic("a")] == nil)
         // The name is free again, for another topic.
         lab.create("a", factor: 1)
         #expect(lab.image.topicId(named: "a") != ids[0])

@@ -168,6 +168,7 @@ package final class Controller {
             append([.abortTransaction(.init(reason: "Controller failover"))])
         }
         if image.isEmpty { append(config.bootstrap) }
+        if replay.image.electsEligibleReplicas { append(minimumIsrRecords()) }
     }
 
     private func unsupportedFeature(of image: MetadataImage) -> String? {

@@ -230,6 +230,7 @@ extension Controller {
             if let flaw = config.brokerProperties.flaw(in: values, of: "broker") {
                 throw .init(.invalidConfig, flaw)
             }
+            try checkMinimumIsr(resource, values)
         default: throw .init(.invalidRequest, "Unknown resource type \(resource.type)")
         }
     }
@@ -262,6 +263,48 @@ extension Controller {
         }
     }
 
+    // MARK: - The minimum of in-sync replicas
+
+    static var minimumIsrName: String { "min.insync.replicas" }
+
+    /// Eligible leaders are chosen by the minimum that leaders acknowledge by, so both must have it
+    /// from one place: the log, not the files of the nodes (KIP-966, as of Kafka 4.1). What is
+    /// missing for that.
+    func minimumIsrRecords() -> [MetadataRecord] {
+        let name = Self.minimumIsrName
+        var records: [MetadataRecord] = []
+        if image.configs[.everyBroker]?[name] == nil {
+            let value = config.fileConfigs[name] ?? config.brokerProperties[name]?.defaultValue
+            records.append(record(.everyBroker, name, value ?? "1"))
+        }
+        let single = image.configs.keys.filter { resource in
+            resource.type == ConfigResource.brokerType && !resource.name.isEmpty
+                && image.configs[resource]?[name] != nil
+        }
+        for resource in single.sorted(by: { $0.name < $1.name }) {
+            records.append(record(resource, name, nil))
+        }
+        return records
+    }
+
+    private func checkMinimumIsr(
+        _ resource: ConfigResource, _ values: [String: String]
+    ) throws(ControllerFailure) {
+        guard image.electsEligibleReplicas else { return }
+        let value = values[Self.minimumIsrName]
+        if !resource.name.isEmpty, value != nil {
+            throw .init(
+                .invalidConfig,
+                "Broker-level min.insync.replicas cannot be altered while ELR is enabled.")
+        }
+        if resource.name.isEmpty, value == nil, image.configs[resource]?[Self.minimumIsrName] != nil
+        {
+            throw .init(
+                .invalidConfig,
+                "Cluster-level min.insync.replicas cannot be removed while ELR is enabled.")
+        }
+    }
+
     // MARK: - What follows from a change
 
     private func write(_ records: [MetadataRecord]) {
@@ -269,7 +312,7 @@ extension Controller {
         var wider = false
         var unclean = false
         for case .config(let record) in records {
-            wider = wider || record.name == "min.insync.replicas"
+            wider = wider || record.name == Self.minimumIsrName
             unclean = unclean || record.name == "unclean.leader.election.enable"
         }
         if wider { reviewEligibleLeaders() }

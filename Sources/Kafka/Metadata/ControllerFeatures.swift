@@ -36,6 +36,11 @@ extension Controller {
             records.append(
                 .featureLevel(.init(name: update.feature, featureLevel: update.maxVersionLevel)))
         }
+        if proposed[FeatureName.eligibleLeaderReplicas, default: 0] > 0,
+            !image.electsEligibleReplicas
+        {
+            records += minimumIsrRecords()
+        }
         if !request.validateOnly { append(records) }
         return .init(results: request.featureUpdates.map { .init(feature: $0.feature) })
     }

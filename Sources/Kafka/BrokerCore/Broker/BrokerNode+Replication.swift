@@ -147,6 +147,20 @@ extension BrokerNode {
         else { return }
         isActing = true
         apply(MetadataDelta(from: MetadataImage(), to: image))
+        compareMinimumIsr()
+    }
+
+    /// The file decided when the cluster was made; since then the metadata does, for all brokers.
+    private func compareMinimumIsr() {
+        let name = "min.insync.replicas"
+        guard image.electsEligibleReplicas, let file = config.given[name],
+            let all = image.configs[.everyBroker]?[name], file != all
+        else { return }
+        say(
+            .warning,
+            "\(name)=\(file) in the file has no effect: it is \(all) for all brokers since the "
+                + "cluster was made; `slice-broker configs set broker default \(name)=\(file)` "
+                + "changes it")
     }
 
     private func apply(_ delta: MetadataDelta) {

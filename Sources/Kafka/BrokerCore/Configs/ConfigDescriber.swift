@@ -56,13 +56,15 @@ struct ConfigDescriber {
         let wanted = resource.configurationKeys.map(Set.init)
         for entry in entries {
             if let wanted, !wanted.contains(entry.property.name) { continue }
-            result.configs.append(self.entry(entry, resource.resourceType, request))
+            result.configs.append(self.entry(entry, resource, request))
         }
         return result
     }
 
     private var topicResolver: ConfigResolver {
-        ConfigResolver(table: ConfigTables.topic, image: image, node: nodeID, file: file)
+        ConfigResolver(
+            table: ConfigTables.topic, image: image, node: nodeID,
+            file: ConfigTables.withSynonyms(file))
     }
 
     /// The resource without a name is the default of all brokers: only what was set there.
@@ -80,16 +82,18 @@ struct ConfigDescriber {
     }
 
     private func entry(
-        _ config: EffectiveConfig, _ type: Int8, _ request: DescribeConfigsRequest
+        _ config: EffectiveConfig, _ resource: DescribeConfigsRequest.DescribeConfigsResource,
+        _ request: DescribeConfigsRequest
     ) -> DescribeConfigsResponse.DescribeConfigsResourceResult {
         let property = config.property
+        let type = resource.resourceType
         var result = DescribeConfigsResponse.DescribeConfigsResourceResult(
             name: property.name, value: property.isSensitive ? nil : config.value,
             readOnly: type == Self.brokerType && property.isReadOnly,
             configSource: config.source.rawValue,
             isSensitive: property.isSensitive, configType: property.kind.wireType)
         if request.includeSynonyms, let value = config.value {
-            result.synonyms = synonyms(config, value, type)
+            result.synonyms = synonyms(config, value, type, resource.resourceName)
         }
         if request.includeDocumentation {
             result.documentation =
@@ -104,26 +108,42 @@ struct ConfigDescriber {
 
     /// Every place that says something, the one that decides first.
     private func synonyms(
-        _ config: EffectiveConfig, _ value: String, _ type: Int8
+        _ config: EffectiveConfig, _ value: String, _ type: Int8, _ resource: String
     ) -> [DescribeConfigsResponse.DescribeConfigsSynonym] {
-        var all: [DescribeConfigsResponse.DescribeConfigsSynonym] = []
-        let brokerName = config.property.brokerName
+        typealias Synonym = DescribeConfigsResponse.DescribeConfigsSynonym
+        let isTopic = type == Self.topicType
+        let names =
+            isTopic
+            ? TopicConfig.definition(config.property.name)?.synonyms.map(\.name) ?? []
+            : [config.property.name]
+        func said(_ source: ConfigSource, _ values: [String: String]?) -> [Synonym] {
+            names.compactMap { name in
+                values?[name].map { Synonym(name: name, value: $0, source: source.rawValue) }
+            }
+        }
+        // The default of all brokers is not a broker's.
+        if !isTopic, resource.isEmpty { return said(.everyBroker, image.configs[.everyBroker]) }
+        var all: [Synonym] = []
         if config.source == .topic {
-            all.append(.init(name: config.property.name, value: value, source: 1))
+            all.append(
+                .init(
+                    name: config.property.name, value: value,
+                    source: ConfigSource.topic.rawValue))
         }
-        if let brokerName {
-            if let value = image.configs[.broker(nodeID)]?[brokerName] {
-                all.append(.init(name: brokerName, value: value, source: 2))
+        all += said(.broker, image.configs[.broker(nodeID)])
+        all += said(.everyBroker, image.configs[.everyBroker])
+        all += said(.file, file)
+        if names.isEmpty {
+            if let value = config.property.defaultValue {
+                all.append(.init(name: config.property.name, value: value, source: 5))
             }
-            if let value = image.configs[.everyBroker]?[brokerName] {
-                all.append(.init(name: brokerName, value: value, source: 3))
-            }
-            if let value = file[brokerName] {
-                all.append(.init(name: brokerName, value: value, source: 4))
-            }
-        }
-        if let value = config.property.defaultValue {
-            all.append(.init(name: brokerName ?? config.property.name, value: value, source: 5))
+        } else {
+            all += said(
+                .builtIn,
+                Dictionary(
+                    names.compactMap { name in
+                        ConfigTables.broker[name]?.defaultValue.map { (name, $0) }
+                    }, uniquingKeysWith: { first, _ in first }))
         }
         return all
     }

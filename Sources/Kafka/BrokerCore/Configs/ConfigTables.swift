@@ -16,7 +16,9 @@ enum ConfigTables {
         BrokerProperty.all.map { property in
             ConfigProperty(
                 name: property.name, kind: kind(property),
-                defaultValue: property.defaultValue, brokerName: property.name,
+                // Nothing is no value, as Kafka's null.
+                defaultValue: property.defaultValue == "" ? nil : property.defaultValue,
+                brokerName: property.name,
                 isReadOnly: !isDynamic(property))
         },
         ordered: [
@@ -24,6 +26,23 @@ enum ConfigTables {
                 "log.cleaner.min.compaction.lag.ms",
                 notAbove: "log.cleaner.max.compaction.lag.ms")
         ])
+
+    /// What a broker's file says, and of properties with several names (`log.retention.hours`)
+    /// also what comes of it, under the first of them.
+    static func withSynonyms(_ file: [String: String]) -> [String: String] {
+        var result = file
+        for definition in TopicConfig.all {
+            guard let first = definition.synonyms.first, file[first.name] == nil else { continue }
+            for other in definition.synonyms.dropFirst() {
+                guard let value = file[other.name].flatMap({ Int64($0) }) else { continue }
+                let (product, overflow) = value.multipliedReportingOverflow(
+                    by: other.unit.rawValue)
+                result[first.name] = String(value < 0 ? -1 : overflow ? Int64.max : product)
+                break
+            }
+        }
+        return result
+    }
 
     /// What may be changed while brokers run: what topics inherit, and the throttles.
     static func isDynamic(_ property: BrokerProperty) -> Bool {

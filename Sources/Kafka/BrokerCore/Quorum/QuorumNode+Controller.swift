@@ -25,7 +25,7 @@ extension QuorumNode {
             ? .seconds(config.integer("leader.imbalance.check.interval.seconds")) : nil
         result.topicProperties = ConfigTables.topic
         result.brokerProperties = ConfigTables.broker
-        result.fileConfigs = config.given
+        result.fileConfigs = ConfigTables.withSynonyms(config.given)
         return result
     }
 
