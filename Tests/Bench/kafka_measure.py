@@ -13,7 +13,7 @@ DEFAULT = ("batch.size=16384", "linger.ms=0")
 LARGE = ("batch.size=131072", "linger.ms=5")
 # As Apache Kafka's own clients do; librdkafka's socket holds small requests back by itself.
 EAGER = ("socket.nagle.disable=true",)
-FRESH = ("topic.metadata.refresh.interval.ms=1000",)
+FRESH = ("topic.metadata.refresh.interval.ms=200",)
 
 
 class Measure:

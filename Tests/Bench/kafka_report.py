@@ -98,7 +98,7 @@ percent.
 - **Slowest record**: 1,000 records per second into one partition whose leader gets `kill -9`, or
   whose cluster is cut off from the others without a word, after 5 of 15 s; the longest that any
   record waited for its acknowledgement. Both the brokers' timeouts and the client's are the
-  defaults, but for `topic.metadata.refresh.interval.ms=1000`, and where a cluster is cut off
+  defaults, but for `topic.metadata.refresh.interval.ms=200`, and where a cluster is cut off
   `socket.timeout.ms=1000`: librdkafka waits a minute for an answer that cannot come.
 - **Start**: three brokers started at once, from the first process until the last says that it is
   ready.
