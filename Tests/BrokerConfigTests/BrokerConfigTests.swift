@@ -27,6 +27,25 @@ struct BrokerConfigTests {
         }
     }
 
+    /// Topics would inherit it and could not have it.
+    @Test(arguments: [
+        ("log.segment.bytes=1048575", "log.segment.bytes must be from 1048576"),
+        ("offsets.topic.segment.bytes=1000", "offsets.topic.segment.bytes must be from 1048576"),
+        ("log.preallocate=true", "log.preallocate takes only false"),
+        ("log.retention.ms=0", "log.retention.ms must be at least 1, or -1"),
+        ("log.retention.hours=0", "log.retention.hours must be at least 1, or -1"),
+        ("log.cleanup.policy=delete,shred", "log.cleanup.policy knows delete and compact"),
+        (
+            "log.cleaner.max.compaction.lag.ms=5\nlog.cleaner.min.compaction.lag.ms=6",
+            "log.cleaner.min.compaction.lag.ms would keep records"
+        ),
+    ])
+    func whatTopicsCannotHave(line: String, problem: String) throws {
+        let problems = try Self.problems(Self.base + line)
+        #expect(problems.count == 1)
+        #expect(problems.first?.contains(problem) == true, "\(problems)")
+    }
+
     @Test func readsWhatIsThere() throws {
         let config = try Self.config("log.retention.hours=2\nmin.insync.replicas=2\n")
         #expect(config.nodeID == 1)

@@ -119,7 +119,7 @@ package final class QuorumNode: SteppedNode {
         return RaftConfiguration(
             nodeID: config.nodeID,
             directoryID: DirectoryID(
-                high: identity.directoryID.high, low: identity.directoryID.low),
+                high: identity.metadataDirectoryID.high, low: identity.metadataDirectoryID.low),
             clusterID: identity.clusterID, voters: VoterSet(ids: config.voters.map(\.id)),
             timing: timing)
     }
@@ -385,15 +385,19 @@ package struct NodeIdentity: Sendable {
     package var clusterID: String
     package var nodeID: Int32
     package var directoryID: KafkaUUID
+    /// Of the metadata log, where that is in a directory of its own.
+    package var metadataDirectoryID: KafkaUUID
     /// New at every start.
     package var incarnation: KafkaUUID
 
     package init(
-        clusterID: String, nodeID: Int32, directoryID: KafkaUUID, incarnation: KafkaUUID
+        clusterID: String, nodeID: Int32, directoryID: KafkaUUID,
+        metadataDirectoryID: KafkaUUID? = nil, incarnation: KafkaUUID
     ) {
         self.clusterID = clusterID
         self.nodeID = nodeID
         self.directoryID = directoryID
+        self.metadataDirectoryID = metadataDirectoryID ?? directoryID
         self.incarnation = incarnation
     }
 }

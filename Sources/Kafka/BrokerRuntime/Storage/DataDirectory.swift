@@ -20,6 +20,7 @@ struct DataDirectory: Sendable {
         let paths = Set([config.logDirectory, config.metadataDirectory]).sorted()
         let locks = try paths.map { try DirectoryLock($0) }
         let meta = try check(config.logDirectory, config, disk)
+        var metadataID = meta.directoryId
         if config.metadataDirectory != config.logDirectory {
             let other = try check(config.metadataDirectory, config, disk)
             guard other.clusterId == meta.clusterId else {
@@ -27,10 +28,12 @@ struct DataDirectory: Sendable {
                     "\(config.metadataDirectory) belongs to cluster \(other.clusterId), and "
                         + "\(config.logDirectory) to \(meta.clusterId)")
             }
+            metadataID = other.directoryId
         }
         return DataDirectory(
             identity: NodeIdentity(
                 clusterID: meta.clusterId, nodeID: config.nodeID, directoryID: meta.directoryId,
+                metadataDirectoryID: metadataID,
                 incarnation: KafkaUUID(
                     high: .random(in: 1 ... .max), low: .random(in: .min ... .max))),
             disk: disk, path: config.logDirectory, metadataPath: config.metadataDirectory,
