@@ -54,6 +54,26 @@ import Timing
         }
     }
 
+    /// Compaction leaves gaps, and a follower that was away may end in one.
+    @Test func theFirstRecordMayComeLongBehindTheLogEnd() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        let next = try #require(
+            sent(answer(node, first.correlation, [part(at: 0, ["a"], highWatermark: 9)])))
+        #expect(asked(next) == [[0, 1, 5]])
+        // Something may have got lost between: it is asked for.
+        let again = try #require(
+            sent(answer(node, next.correlation, [part(at: 7, ["h"], highWatermark: 9)])))
+        #expect(asked(again) == [[0, 1, 5]])
+        #expect(try node.replica().log?.logEndOffset == 1)
+        // And there is nothing.
+        let last = try #require(
+            sent(answer(node, again.correlation, [part(at: 7, ["h"], highWatermark: 9)])))
+        #expect(asked(last) == [[0, 8, 5]])
+        #expect(try node.replica().log?.logEndOffset == 8)
+        #expect(try node.replica().highWatermark == 8)
+    }
+
     @Test func asksInFullAndThenForWhatChanged() throws {
         let node = try TestNode()
         let first = try #require(sent(node.follow(2)))

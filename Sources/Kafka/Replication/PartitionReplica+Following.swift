@@ -34,14 +34,16 @@ extension PartitionReplica {
 
     // MARK: What the leader answered
 
-    func take(_ data: FetchResponse.PartitionData) -> FollowOutcome {
+    /// - Parameter isFromEnd: the leader was asked for what begins at our log's end. Then a first
+    ///   record behind it is what compaction has left; else something between was not taken.
+    func take(_ data: FetchResponse.PartitionData, isFromEnd: Bool) -> FollowOutcome {
         guard role == .follower, let log else { return .ignored }
         var count = 0
         if case .bytes(let batches)? = data.records, batches.readableBytes > 0 {
             guard
                 let first = batches.getInteger(at: batches.readerIndex, as: Int64.self)
             else { return .ignored }
-            guard first <= log.logEndOffset else { return .gap }
+            guard first <= log.logEndOffset || isFromEnd else { return .gap }
             do {
                 if first < log.logEndOffset {
                     // The leader's log begins inside a batch, and ours is empty and begins there.

@@ -75,7 +75,10 @@ extension ReplicaFetcher {
                         endOffset: data.divergingEpoch.endOffset),
                     hasMoved: log.logEndOffset != end || log.latestEpoch != epoch)
             } else {
-                append(slot, replica, data)
+                let start = partitions[place].start
+                append(
+                    slot, replica, data,
+                    isFromEnd: start.correlation == correlation && start.offset == log.logEndOffset)
             }
         case .offsetOutOfRange:
             // A leader of ours says where its log begins; if we end before it, all is clear.
@@ -97,10 +100,11 @@ extension ReplicaFetcher {
     }
 
     private func append(
-        _ slot: Int32, _ replica: PartitionReplica, _ data: FetchResponse.PartitionData
+        _ slot: Int32, _ replica: PartitionReplica, _ data: FetchResponse.PartitionData,
+        isFromEnd: Bool
     ) {
         let startBefore = replica.log?.logStartOffset
-        switch replica.take(data) {
+        switch replica.take(data, isFromEnd: isFromEnd) {
         case .done(let appended):
             partitions[Int(slot)].failures = 0
             if appended > 0 || replica.log?.logStartOffset != startBefore { mark(slot) }

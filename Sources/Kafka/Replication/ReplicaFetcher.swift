@@ -24,6 +24,8 @@ struct FollowedPartition {
     var validFrom: UInt64 = 0
     /// The next request that names it asks anew, and does not go on from what was sent.
     var startsAnew = true
+    /// The last request that did, and the offset it asked for.
+    var start: (correlation: UInt64, offset: Int64) = (0, -1)
     /// Errors in a row.
     var failures = 0
 }
@@ -258,6 +260,9 @@ final class ReplicaFetcher {
                 highWatermark: replica.highWatermark,
                 readAhead: (isFull || partitions[place].startsAnew
                     ? ReadAhead.start : .goOn).rawValue)
+            if isFull || partitions[place].startsAnew {
+                partitions[place].start = (nextCorrelation, log.logEndOffset)
+            }
             partitions[place].startsAnew = false
             if let last = request.topics.indices.last,
                 request.topics[last].topicId == replica.topicId
