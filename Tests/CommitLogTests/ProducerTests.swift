@@ -34,6 +34,31 @@ import Testing
         #expect(test.log.logEndOffset == 14)
     }
 
+    /// A snapshot knows the last batch only; the log knows the others, in whatever segment.
+    @Test(arguments: [false, true])
+    func duplicatesAreKnownAfterAStart(rolls: Bool) throws {
+        let test = try TestLog()
+        for sequence in stride(from: Int32(0), to: 14, by: 2) {
+            _ = try Self.append(test, sequence, count: 2)
+            _ = try Self.append(test, sequence, count: 2, id: 8)
+            if rolls, sequence == 8 || sequence == 10 { try test.log.roll(nowMs: startMs) }
+        }
+        try test.restart()
+        for sequence in stride(from: Int32(4), to: 14, by: 2) {
+            let again = try Self.append(test, sequence, count: 2)
+            #expect(again.isDuplicate)
+            #expect(again.firstOffset == Int64(sequence) * 2)
+        }
+        // No more than before the start, and only what was sent.
+        #expect(throws: LogError.outOfOrderSequence(producerId: 7, sequence: 2, lastSequence: 13)) {
+            try Self.append(test, 2, count: 2)
+        }
+        #expect(throws: LogError.self) { try Self.append(test, 12, count: 3, id: 8) }
+        #expect(throws: LogError.self) { try Self.append(test, 12, count: 2, id: 8, epoch: -1) }
+        #expect(try Self.append(test, 14, count: 2).firstOffset == 28)
+        #expect(try Self.append(test, 12, count: 2, id: 8).isDuplicate)
+    }
+
     @Test func gapsAndEpochs() throws {
         let test = try TestLog()
         // Whoever is unknown may begin anywhere.

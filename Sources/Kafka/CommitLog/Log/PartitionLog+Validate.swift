@@ -120,6 +120,10 @@ extension PartitionLog {
         _ buffer: ByteBuffer, at index: Int, _ header: RecordBatchHeader, _ origin: AppendOrigin
     ) throws(LogError) -> AppendResult? {
         guard header.producerId >= 0 else { return nil }
+        if origin == .client, let entry = producers.forgetful(header) {
+            producers.recall(
+                try batches(of: header.producerId, before: entry), of: header.producerId)
+        }
         if origin == .client, let batch = producers.duplicate(of: header) {
             return AppendResult(
                 firstOffset: batch.firstOffset, lastOffset: batch.lastOffset,

@@ -28,6 +28,9 @@ package struct ProducerEntry: Equatable, Sendable {
     /// Where the open transaction of the producer began.
     package var transactionFirstOffset: Int64?
     package private(set) var batches: [Batch] = []
+    /// It comes from a snapshot, which holds the last batch only: the ones before it, which the
+    /// producer may send again, are in the log and nowhere else.
+    package var hasForgotten = false
 
     package init(producerEpoch: Int16) { self.producerEpoch = producerEpoch }
 
@@ -37,6 +40,7 @@ package struct ProducerEntry: Equatable, Sendable {
     mutating func setEpoch(_ epoch: Int16) {
         guard epoch != producerEpoch else { return }
         producerEpoch = epoch
+        hasForgotten = false
         batches.removeAll(keepingCapacity: true)
     }
 
@@ -46,6 +50,13 @@ package struct ProducerEntry: Equatable, Sendable {
         if batches.count == Self.retainedBatches { batches.removeFirst() }
         batches.append(batch)
         lastTimestamp = batch.timestamp
+    }
+
+    /// What has been found in the log before the batches that are known, the latest last.
+    mutating func recall(_ earlier: [Batch]) {
+        hasForgotten = false
+        batches.insert(
+            contentsOf: earlier.suffix(max(0, Self.retainedBatches - batches.count)), at: 0)
     }
 
     func batch(epoch: Int16, firstSequence: Int32, lastSequence: Int32) -> Batch? {

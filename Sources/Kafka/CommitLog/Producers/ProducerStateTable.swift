@@ -56,6 +56,20 @@ package struct ProducerStateTable: Sendable {
             lastSequence: header.lastSequence)
     }
 
+    /// The producer of a batch that may have been sent before, which the log has to tell.
+    func forgetful(_ header: RecordBatchHeader) -> ProducerEntry? {
+        guard let entry = producers[header.producerId], entry.hasForgotten,
+            entry.producerEpoch == header.producerEpoch,
+            entry.batches.count < ProducerEntry.retainedBatches,
+            header.baseSequence != ProducerEntry.Sequence.step(entry.lastSequence, by: 1)
+        else { return nil }
+        return entry
+    }
+
+    mutating func recall(_ earlier: [ProducerEntry.Batch], of producer: Int64) {
+        producers[producer]?.recall(earlier)
+    }
+
     package func check(
         _ header: RecordBatchHeader, origin: AppendOrigin
     ) throws(LogError) {
@@ -183,6 +197,7 @@ package struct ProducerStateTable: Sendable {
         reset(endOffset: endOffset)
         for (id, entry) in snapshot {
             producers[id] = entry
+            producers[id]?.hasForgotten = !entry.batches.isEmpty
             if let first = entry.transactionFirstOffset {
                 open.append(Transaction(producerId: id, firstOffset: first))
             }
