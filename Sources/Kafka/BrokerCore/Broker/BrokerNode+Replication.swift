@@ -181,6 +181,12 @@ extension BrokerNode {
                 partition: partition.key.partition, PartitionMetadata(after))
             checkDirectory(of: partition.key, after)
         }
+        // A partition that comes again under the name of one that is gone must not be taken to be
+        // committed as far as that one was.
+        if !local.removed.isEmpty || !hasNotedAssignments {
+            hasNotedAssignments = true
+            writeHighWatermarks()
+        }
         for id in delta.createdTopics {
             guard let topic = image.topic(id) else { continue }
             configure(topic)

@@ -30,6 +30,8 @@ package final class BrokerNode: SteppedNode {
     var lifecycle: BrokerLifecycle
     /// The metadata is current, and acted upon.
     var isActing = false
+    /// The checkpoint of high watermarks names no partition that was another one before this start.
+    var hasNotedAssignments = false
     var controllerID: Int32?
     var advertisedEndpoints: [Endpoint]
 
