@@ -217,10 +217,10 @@ let package = Package(
         .executableTarget(
             name: "simulate",
             dependencies: [
-                "BrokerCore", "BrokerConfig", "Replication", "Raft", "CommitLog", "KafkaRecords",
-                "KafkaWire", "Timing", "SimulatedDisk", "SimulatedWorld", nio,
+                "BrokerCore", "BrokerConfig", "Replication", "Metadata", "Raft", "CommitLog",
+                "KafkaRecords", "KafkaWire", "Timing", "SimulatedDisk", "SimulatedWorld", nio,
             ],
-            path: "Tests/Simulation", swiftSettings: strict),
+            path: "Tests/Simulation", exclude: ["run.sh"], swiftSettings: strict),
 
         // A tunnel in the middle of its life, and fuzzing: see Tests/Fuzz/run.sh
         .target(

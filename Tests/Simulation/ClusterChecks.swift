@@ -2,153 +2,175 @@ import BrokerCore
 import CommitLog
 import KafkaRecords
 import KafkaWire
-import Metadata
 import NIOCore
 import Replication
 
-/// What must hold after every event, and at the end.
+/// What must hold after every event.
 final class ClusterChecks {
-    /// Something that a node itself has reported.
+    /// Something that a node or a client has found itself.
     var problem: String?
-    private var leaders: [Int32: Int32] = [:]
-    private var epochs: [Int32: Int32] = [:]
-    private var highWatermarks: [Int32: Int64] = [:]
-    private var partitionLeaders: [String: Int32] = [:]
-    private var partitionWatermarks: [String: Int64] = [:]
-    /// Records of each stretch of the metadata log, by the offset after it.
-    private var metadata: [Int64: [MetadataRecord]] = [:]
+    let groups = GroupChecks()
+    let quorum: QuorumChecks
+    private var partitions: [TopicIdPartition: CommittedRecords] = [:]
 
-    func crashed(_ node: SimulatedNode) {
-        // What is persisted may not go back either, but a node tells it only as it runs.
-        highWatermarks[node.id] = nil
-    }
+    init(nodes: Int) { quorum = QuorumChecks(nodes: nodes) }
+
+    func started(_ node: SimulatedNode) { quorum.started(node) }
 
     func committed(_ update: MetadataUpdate, on node: SimulatedNode) {
-        guard update.image == nil else { return }
-        if let known = metadata[update.nextOffset] {
-            if known != update.records {
-                problem =
-                    "node \(node.id) committed other metadata than another at offset "
-                    + "\(update.nextOffset)"
+        if let found = quorum.committed(update, on: node) { problem = found }
+    }
+
+    func answered(_ debt: ClusterSimulation.Owed, _ body: ByteBuffer?, by node: SimulatedNode) {
+        if let found = quorum.answered(debt, body, by: node) { problem = found }
+    }
+
+    func afterEvent(_ simulation: ClusterSimulation, _ touched: [Int]) throws {
+        if let problem = problem ?? groups.problem { throw Violation(problem) }
+        for index in touched {
+            let node = simulation.nodes[index]
+            if let quorum = node.quorum { try self.quorum.check(node, quorum) }
+            guard let broker = node.broker else { continue }
+            for replica in broker.replicas.replicas where replica.isLeader {
+                try check(replica, on: node)
+            }
+        }
+    }
+
+    private func check(_ replica: PartitionReplica, on node: SimulatedNode) throws {
+        let key = TopicIdPartition(replica.topicId, replica.partition)
+        let known: CommittedRecords
+        if let found = partitions[key] {
+            known = found
+        } else {
+            known = CommittedRecords(replica.topicPartition)
+            partitions[key] = known
+        }
+        try known.check(replica, on: node)
+    }
+}
+
+/// What the leaders of a partition have let be read: it stays.
+final class CommittedRecords {
+    private struct Batch {
+        var nextOffset: Int64
+        var epoch: Int32
+        var crc: UInt32
+        /// The leader's epoch when it was committed first.
+        var committedIn: Int32
+    }
+
+    /// One leader's time.
+    private struct Term: Equatable {
+        var epoch: Int32
+        var node: Int32
+        var generation: Int
+    }
+
+    private let partition: TopicPartition
+    private var leaders: [Int32: Int32] = [:]
+    private var batches: [Batch] = []
+    /// The high watermark of each node that leads, or thinks so.
+    private var highWatermarks: [Int32: (term: Term, offset: Int64)] = [:]
+
+    private var end: Int64 { batches.last?.nextOffset ?? 0 }
+
+    init(_ partition: TopicPartition) { self.partition = partition }
+
+    func check(_ replica: PartitionReplica, on node: SimulatedNode) throws {
+        let term = Term(
+            epoch: replica.leaderEpoch, node: node.id, generation: node.generation)
+        let highWatermark = replica.highWatermark
+        if let before = highWatermarks[node.id], before.term == term {
+            guard highWatermark != before.offset else { return }
+            guard highWatermark > before.offset else {
+                throw Violation(
+                    "the high watermark of \(partition) fell from \(before.offset) to "
+                        + "\(highWatermark) in epoch \(term.epoch)")
             }
         } else {
-            metadata[update.nextOffset] = update.records
+            try begins(term, replica)
+        }
+        highWatermarks[node.id] = (term, highWatermark)
+        try commit(replica, upTo: highWatermark, term)
+    }
+
+    /// One leader in an epoch, and it has what was committed in earlier ones.
+    private func begins(_ term: Term, _ replica: PartitionReplica) throws {
+        if let other = leaders.updateValue(term.node, forKey: term.epoch), other != term.node {
+            throw Violation(
+                "\(partition) has two leaders in epoch \(term.epoch): \(other) and \(term.node)")
+        }
+        guard let log = replica.log, let last = batches.last(where: { $0.committedIn < term.epoch })
+        else { return }
+        guard last.nextOffset > log.logStartOffset else { return }
+        guard log.logEndOffset >= last.nextOffset, log.epoch(at: last.nextOffset - 1) == last.epoch
+        else {
+            throw Violation(
+                "\(term.node) leads \(partition) in epoch \(term.epoch) with "
+                    + "\(log.logStartOffset)..<\(log.logEndOffset), epoch "
+                    + "\(log.epoch(at: last.nextOffset - 1) ?? -1) at \(last.nextOffset - 1), "
+                    + "without what was committed up to \(last.nextOffset) in epoch \(last.epoch)")
         }
     }
 
-    func afterEvent(_ nodes: [SimulatedNode]) throws {
-        if let problem { throw Violation(problem) }
-        for node in nodes {
-            guard let quorum = node.quorum else { continue }
-            if let before = epochs[node.id], quorum.epoch < before {
-                throw Violation(
-                    "the epoch of node \(node.id) fell from \(before) to \(quorum.epoch)")
-            }
-            epochs[node.id] = quorum.epoch
-            if let before = highWatermarks[node.id], quorum.highWatermark < before {
-                throw Violation("the high watermark of node \(node.id) fell from \(before)")
-            }
-            highWatermarks[node.id] = quorum.highWatermark
-            guard quorum.isLeader else { continue }
-            if let other = leaders[quorum.epoch], other != node.id {
-                throw Violation("epoch \(quorum.epoch) has two leaders, \(other) and \(node.id)")
-            }
-            leaders[quorum.epoch] = node.id
-        }
-        try checkPartitions(nodes)
-    }
-
-    private func checkPartitions(_ nodes: [SimulatedNode]) throws {
-        for node in nodes where node.isRunning {
-            for partition in 0..<ClusterSimulation.partitions {
-                guard let replica = node.replica(ClusterSimulation.topic, partition),
-                    replica.isLeader
-                else { continue }
-                let epoch = "\(partition) \(replica.leaderEpoch)"
-                if let other = partitionLeaders[epoch], other != node.id {
-                    throw Violation(
-                        "partition \(partition) has two leaders in epoch \(replica.leaderEpoch): "
-                            + "\(other) and \(node.id)")
-                }
-                partitionLeaders[epoch] = node.id
-                let place = "\(epoch) \(node.generation)"
-                if let before = partitionWatermarks[place], replica.highWatermark < before {
-                    throw Violation(
-                        "the high watermark of partition \(partition) fell from \(before) to "
-                            + "\(replica.highWatermark) in one epoch")
-                }
-                partitionWatermarks[place] = replica.highWatermark
-            }
-        }
-    }
-
-    // MARK: The end
-
-    func checkEnd(nodes: [SimulatedNode], clients: [SimulatedProducer]) throws {
-        for client in clients { if let problem = client.problem { throw Violation(problem) } }
-        for partition in 0..<ClusterSimulation.partitions {
-            var contents: [[String]] = []
-            for node in nodes {
-                guard let log = node.replica(ClusterSimulation.topic, partition)?.log else {
-                    throw Violation("node \(node.id) has no partition \(partition)")
-                }
-                contents.append(try Self.values(log))
-            }
-            guard contents.allSatisfy({ $0 == contents[0] }) else {
-                throw Violation("the replicas of partition \(partition) differ")
-            }
-            try check(contents[0], partition, clients)
-        }
-    }
-
-    /// One value per offset; an offset without a record does not occur here.
-    private static func values(_ log: PartitionLog) throws -> [String] {
-        var result: [String] = []
-        var offset = log.logStartOffset
-        while offset < log.logEndOffset {
-            let bytes = try log.readBytes(
-                from: offset, maxBytes: 1 << 20, before: log.logEndOffset)
-            var batches = RecordBatches(bytes)
-            while let batch = try batches.next() {
-                try batch.checkCRC()
-                for record in try batch.allRecords(limit: 1 << 20) {
-                    guard record.offset == Int64(result.count) else {
-                        throw Violation(
-                            "\(log.topicPartition): offset \(record.offset) after "
-                                + "\(result.count) records")
-                    }
-                    result.append(record.value.map { String(buffer: $0) } ?? "")
-                }
-                offset = batch.header.lastOffset + 1
-            }
-        }
-        return result
-    }
-
-    private func check(
-        _ values: [String], _ partition: Int32, _ clients: [SimulatedProducer]
+    /// What is committed now; and what was before is the same here.
+    private func commit(
+        _ replica: PartitionReplica, upTo highWatermark: Int64, _ term: Term
     ) throws {
-        var count: [String: Int] = [:]
-        for value in values { count[value, default: 0] += 1 }
-        if let twice = count.first(where: { $0.value > 1 }) {
-            throw Violation("\(twice.key) is there \(twice.value) times")
+        guard let log = replica.log else { return }
+        if highWatermark <= end {
+            // A compacted log may have lost the records by which it knew an epoch.
+            guard !log.config.isCompacted,
+                let batch = batches.last(where: { $0.nextOffset <= highWatermark }),
+                batch.nextOffset > log.logStartOffset,
+                log.epoch(at: batch.nextOffset - 1) != batch.epoch
+            else { return }
+            throw Violation(
+                "\(term.node) has \(partition) committed up to \(highWatermark), with another "
+                    + "epoch than \(batch.epoch) at \(batch.nextOffset - 1)")
         }
-        for client in clients {
-            var last: Int64 = -1
-            for (number, offset) in client.acknowledged[Int(partition)] {
-                let wanted = String(
-                    buffer: SimulatedProducer.value(client.index, partition, number))
-                guard offset >= 0, offset < Int64(values.count), values[Int(offset)] == wanted
-                else {
-                    throw Violation(
-                        "\(wanted) was acknowledged at offset \(offset), where there is "
-                            + (offset < Int64(values.count) ? values[Int(offset)] : "nothing"))
-                }
-                guard offset > last else {
-                    throw Violation("\(wanted) is out of order")
-                }
-                last = offset
+        var next = max(end, log.logStartOffset)
+        while next < highWatermark {
+            let bytes: ByteBuffer
+            do {
+                bytes = try log.readBytes(from: next, maxBytes: 1 << 20, before: highWatermark)
+            } catch {
+                // Its disk has failed: another will tell.
+                return
+            }
+            var reader = RecordBatches(bytes)
+            let before = next
+            while let header = try reader.nextHeader() {
+                batches.append(
+                    Batch(
+                        nextOffset: header.nextOffset, epoch: header.partitionLeaderEpoch,
+                        crc: header.crc, committedIn: term.epoch))
+                next = header.nextOffset
+            }
+            guard next > before else { return }
+        }
+    }
+
+    /// Whether a log holds the same, as far as it reaches back.
+    func compare(_ headers: [RecordBatchHeader]) -> String? {
+        var byEnd: [Int64: RecordBatchHeader] = [:]
+        for header in headers { byEnd[header.nextOffset] = header }
+        guard let first = headers.first else { return nil }
+        for batch in batches where batch.nextOffset > first.baseOffset {
+            guard let header = byEnd[batch.nextOffset], header.crc == batch.crc,
+                header.partitionLeaderEpoch == batch.epoch
+            else {
+                return "the batch of \(partition) before \(batch.nextOffset), epoch "
+                    + "\(batch.epoch), was committed and is not there"
             }
         }
+        return nil
+    }
+}
+
+extension ClusterChecks {
+    func committed(_ topicId: KafkaUUID, _ partition: Int32) -> CommittedRecords? {
+        partitions[TopicIdPartition(topicId, partition)]
     }
 }

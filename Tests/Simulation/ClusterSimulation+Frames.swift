@@ -3,22 +3,36 @@ import CommitLog
 import KafkaWire
 import NIOCore
 import SimulatedWorld
+import Timing
+
+/// One connection of a client to a node.
+struct StreamKey: Hashable {
+    var client: Int
+    var node: Int32
+    var connection: Int
+}
+
+/// What holds for a connection: its frames come in their order, and to one process only.
+struct Stream {
+    var generation: Int?
+    /// Something was lost: nothing comes after it.
+    var isBroken = false
+    var lastArrival = Instant(nanoseconds: 0)
+}
 
 // How frames travel, and what becomes of answers.
 extension ClusterSimulation {
-    func key(_ index: Int, _ part: NodePart, _ token: ReplyToken) -> String {
-        "\(index) \(nodes[index].generation) \(part.rawValue) \(token.connection) \(token.sequence)"
-    }
-
     func place(_ origin: Origin) -> Int {
         switch origin {
         case .node(let index, _, _): index
-        // The clients live in a place of their own, which is never cut off from all.
-        case .client: 3
+        case .client: plan.clientPlace
         }
     }
 
-    func send(_ request: PeerRequest, from origin: Origin) {
+    func send(
+        _ request: PeerRequest, from origin: Origin, mayRepeat: Bool = true,
+        stream: StreamKey? = nil
+    ) {
         let to = Int(request.node) - 1
         guard nodes.indices.contains(to), let part = NodePart(port: request.port) else { return }
         var writer = WireWriter()
@@ -30,48 +44,82 @@ extension ClusterSimulation {
             version: HeaderVersion.request(apiKey: request.apiKey, version: request.version))
         writer.raw(request.body)
         let frame = Frame(
-            from: origin, to: to, part: part, lane: "\(request.lane.rawValue)",
-            request: request.id, apiKey: request.apiKey, version: request.version,
-            bytes: writer.finishInOneBuffer())
-        for arrival in network.arrivals(
+            from: origin, to: to, part: part, lane: request.lane, request: request.id,
+            apiKey: request.apiKey, version: request.version,
+            bytes: writer.finishInOneBuffer(), stream: stream)
+        var arrivals = network.arrivals(
             from: place(origin), to: to, now: world.now, random: &world.random)
-        {
-            world.schedule(.arrive(frame), at: arrival)
+        if !mayRepeat { arrivals = Array(arrivals.prefix(1)) }
+        if let stream { arrivals = inOrder(arrivals, stream) }
+        if case .node(let index, _, _) = origin, request.lane == .replication {
+            arrivals = inOrder(arrivals, from: index, to: to)
         }
+        for arrival in arrivals { world.schedule(.arrive(frame), at: arrival) }
         // Whatever becomes of it, the sender hears of it by then.
         world.schedule(
-            .answer(Answer(to: origin, request: request.id, body: nil)),
-            after: request.timeout)
+            .answer(Answer(to: origin, request: request.id, body: nil)), after: request.timeout)
+    }
+
+    private func inOrder(_ arrivals: [Instant], _ key: StreamKey) -> [Instant] {
+        var stream = streams[key] ?? Stream()
+        defer { streams[key] = stream }
+        guard let first = arrivals.first else {
+            stream.isBroken = true
+            return []
+        }
+        stream.lastArrival = max(first, stream.lastArrival + Nanoseconds(1))
+        return [stream.lastArrival]
+    }
+
+    /// Followers keep several fetches under way, which their connection keeps in order.
+    private func inOrder(_ arrivals: [Instant], from: Int, to: Int) -> [Instant] {
+        let link = from * nodes.count + to
+        return arrivals.prefix(1).map { arrival in
+            fetchArrivals[link] = max(arrival, fetchArrivals[link] + Nanoseconds(1))
+            return fetchArrivals[link]
+        }
+    }
+
+    /// Whether the frame comes out of its connection.
+    private func passes(_ frame: Frame, isCut: Bool) -> Bool {
+        guard let key = frame.stream else { return !isCut }
+        let node = nodes[frame.to]
+        var stream = streams[key] ?? Stream()
+        if stream.generation == nil { stream.generation = node.generation }
+        if isCut || stream.generation != node.generation { stream.isBroken = true }
+        streams[key] = stream
+        return !stream.isBroken
     }
 
     func arrive(_ frame: Frame) {
-        guard !network.isCut(from: place(frame.from), to: frame.to) else { return }
+        let isCut = network.isCut(from: place(frame.from), to: frame.to)
+        guard passes(frame, isCut: isCut) else { return }
         let node = nodes[frame.to]
-        guard node.isRunning else {
+        let isServed = frame.part == .quorum || node.broker != nil
+        guard node.isRunning, isServed else {
             // Nobody listens: the sender is told so by the other machine.
-            refuse(frame)
-            return
+            return refuse(frame)
         }
         onNode(frame.to) { [self] node in
-            let (token, isNew) = node.token(
-                from: frame.from.name + frame.lane, part: frame.part)
-            if isNew {
-                node.broker.map { broker in
-                    if frame.part == .broker {
-                        broker.connectionOpened(
-                            ConnectionInfo(
-                                id: token.connection, host: "10.0.0.1", listener: "PLAINTEXT"))
-                    }
-                }
-            }
-            owed[key(frame.to, frame.part, token)] = Owed(
+            let (token, isNew) = node.token(from: frame.from, frame.part, frame.lane)
+            var debt = Owed(
                 to: frame.from, request: frame.request, apiKey: frame.apiKey,
                 version: frame.version)
             let now = node.now(world.now)
             let nowMs = node.nowMs(world.now)
             switch frame.part {
-            case .broker: node.broker?.receive(frame.bytes, token: token, now: now, nowMs: nowMs)
-            case .quorum: node.quorum?.receive(frame.bytes, token: token, now: now, nowMs: nowMs)
+            case .broker:
+                if isNew {
+                    node.broker?.connectionOpened(
+                        ConnectionInfo(
+                            id: token.connection, host: "10.0.0.1", listener: "PLAINTEXT"))
+                }
+                node.owe(debt, frame.part, token)
+                node.broker?.receive(frame.bytes, token: token, now: now, nowMs: nowMs)
+            case .quorum:
+                debt.candidate = Candidate(frame)
+                node.owe(debt, frame.part, token)
+                node.quorum?.receive(frame.bytes, token: token, now: now, nowMs: nowMs)
             }
         }
     }
@@ -85,9 +133,12 @@ extension ClusterSimulation {
     }
 
     func answer(_ debt: Owed, from index: Int, body: ByteBuffer?) {
-        for arrival in network.arrivals(
+        var arrivals = network.arrivals(
             from: index, to: place(debt.to), now: world.now, random: &world.random)
-        {
+        if case .node(let to, _, _) = debt.to, debt.apiKey == FetchRequest.apiKey {
+            arrivals = inOrder(arrivals, from: index, to: to)
+        }
+        for arrival in arrivals {
             world.schedule(
                 .answer(Answer(to: debt.to, request: debt.request, body: body)), at: arrival)
         }
@@ -95,8 +146,7 @@ extension ClusterSimulation {
 
     func deliver(_ answer: Answer) {
         switch answer.to {
-        case .client(let index):
-            clients[index].answered(answer.request, answer.body, now: world.now)
+        case .client(let index): clients[index].answered(answer.request, answer.body)
         case .node(let index, let part, let generation):
             guard nodes[index].generation == generation else { return }
             onNode(index) { [self] node in
@@ -113,20 +163,43 @@ extension ClusterSimulation {
         }
     }
 
-    func break_(connection: UInt64, of index: Int, _ part: NodePart) {
+    // MARK: Connections that end
+
+    /// A node closes one: who waits for answers on it gets none.
+    func close(_ connection: UInt64, of index: Int, _ part: NodePart) {
         let node = nodes[index]
         node.forget(connection: connection)
-        let prefix = "\(index) \(node.generation) \(part.rawValue) \(connection) "
-        for name in owed.keys.filter({ $0.hasPrefix(prefix) }).sorted() {
-            if let debt = owed.removeValue(forKey: name) {
-                answer(debt, from: index, body: nil)
-            }
-        }
+        for debt in node.takeDebts(of: connection) { answer(debt, from: index, body: nil) }
+        closed(connection, of: node, part)
+    }
+
+    private func closed(_ connection: UInt64, of node: SimulatedNode, _ part: NodePart) {
         let now = node.now(world.now)
         let nowMs = node.nowMs(world.now)
         switch part {
         case .broker: node.broker?.connectionClosed(connection, now: now, nowMs: nowMs)
         case .quorum: node.quorum?.connectionClosed(connection, now: now, nowMs: nowMs)
+        }
+    }
+
+    /// A process was killed: its machine closes its connections to others.
+    func hangUp(_ index: Int, generation: Int) {
+        for other in nodes.indices where other != index {
+            let arrivals = network.arrivals(
+                from: index, to: other, now: world.now, random: &world.random)
+            guard let arrival = arrivals.first else { continue }
+            world.schedule(.hangUp(other, from: index, generation: generation), at: arrival)
+        }
+    }
+
+    func hungUp(_ index: Int, from: Int, generation: Int) {
+        guard !network.isCut(from: from, to: index) else { return }
+        onNode(index) { [self] node in
+            for (connection, part) in node.connections(from: from, generation: generation) {
+                node.forget(connection: connection)
+                _ = node.takeDebts(of: connection)
+                closed(connection, of: node, part)
+            }
         }
     }
 

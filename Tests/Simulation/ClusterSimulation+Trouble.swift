@@ -1,3 +1,6 @@
+import BrokerCore
+import CommitLog
+import Metadata
 import SimulatedDisk
 import SimulatedWorld
 import Timing
@@ -6,73 +9,134 @@ import Timing
 extension ClusterSimulation {
     func trouble() {
         guard !isCalm else { return }
-        let index = world.random.below(3)
+        world.schedule(.trouble, after: world.random.delay(plan.troublePause))
+        guard world.now >= quietUntil else { return }
+        // The one that leads is the one whose absence matters.
+        let leader = nodes.firstIndex { $0.quorum?.isLeader ?? false }
+        let index =
+            world.random.chance(perMille: 250)
+            ? leader ?? 0 : world.random.below(nodes.count)
         let node = nodes[index]
-        let others = (0..<3).filter { $0 != index }
-        switch world.random.below(10) {
-        case 0, 1:
-            if node.isRunning {
-                let loses = world.random.chance(perMille: 500)
-                log("node \(node.id) crashes\(loses ? ", the power fails" : "")")
-                crash(index, losesUnsynced: loses)
-                world.schedule(
-                    .start(index), after: world.random.delay(.milliseconds(50) ... .seconds(6)))
-            }
-        case 2:
-            log("node \(node.id) is cut off")
-            network.partition([index])
-            network.setCut(false, from: 3, to: index)
-            network.setCut(false, from: index, to: 3)
-        case 3:
-            let other = world.random.pick(others)
+        let other = (index + 1 + world.random.below(nodes.count - 1)) % nodes.count
+        switch world.random.below(20) {
+        case 0, 1, 2:
+            fall(index, startsAfter: world.random.delay(.milliseconds(50) ... .seconds(6)))
+        case 3: fallTogether()
+        case 4, 5: cutOff(index)
+        case 6:
             log("link \(node.id) > \(nodes[other].id) is cut")
             network.setCut(true, from: index, to: other)
-        case 4:
-            if node.isRunning, !node.isPaused {
-                log("node \(node.id) pauses")
-                node.isPaused = true
-            }
-        case 5:
+        case 7:
+            guard node.isRunning, !node.isPaused else { return }
+            log("node \(node.id) pauses")
+            node.isPaused = true
+        case 8:
             log("clock of \(node.id) jumps")
             node.clock.jump(
                 ahead: world.random.delay(.milliseconds(1) ... .seconds(3)), now: world.now)
             schedule(index)
-        case 6: node.wallOffsetMs = Int64(world.random.below(20_000)) - 10_000
-        case 7:
-            let other = world.random.pick(others)
+        case 9: node.wallOffsetMs = Int64(world.random.below(20_000)) - 10_000
+        case 10, 11:
             network.clog(
                 from: index, to: other,
                 until: world.now + world.random.delay(.milliseconds(100) ... .seconds(2)))
-        default:
-            log("healed")
-            network.heal()
-            for other in 0..<3 { resume(other) }
+        case 12, 13: hurtDisk(index)
+        case 14:
+            guard node.isRunning, !node.isPaused else { return }
+            log("node \(node.id) is told to stop")
+            shutDown(index)
+        case 15 where plan.brokers > plan.voters: beginReplacement(plan.brokers - 1)
+        default: heal()
+        }
+    }
+
+    private func heal() {
+        log("healed")
+        network.heal()
+        for index in nodes.indices { resume(index) }
+    }
+
+    private func fall(_ index: Int, startsAfter pause: Nanoseconds) {
+        let node = nodes[index]
+        guard node.isRunning else { return }
+        let loses = world.random.chance(perMille: 500)
+        log("node \(node.id) crashes\(loses ? ", the power fails" : "")")
+        crash(index, losesUnsynced: loses)
+        world.schedule(.start(index), after: pause)
+    }
+
+    /// Several at once, up to all; they start at almost the same time, and stand for election.
+    private func fallTogether() {
+        let pause = world.random.delay(.milliseconds(50) ... .seconds(2))
+        let spread = world.random.pick([Nanoseconds.milliseconds(2), .milliseconds(300)])
+        for index in nodes.indices where world.random.chance(perMille: 700) {
+            fall(index, startsAfter: pause + world.random.delay(.zero...spread))
+        }
+    }
+
+    /// From the other nodes; clients still reach it.
+    private func cutOff(_ index: Int) {
+        log("node \(nodes[index].id) is cut off")
+        network.partition([index])
+        network.setCut(false, from: plan.clientPlace, to: index)
+        network.setCut(false, from: index, to: plan.clientPlace)
+    }
+
+    // MARK: Disks
+
+    /// Writes and syncs fail, now and then or always, or there is no more room. The process ends
+    /// by itself or goes on without the directory; later it starts with a disk that works.
+    private func hurtDisk(_ index: Int) {
+        let node = nodes[index]
+        guard node.isRunning, !node.isHurt else { return }
+        node.isHurt = true
+        if world.random.chance(perMille: 300), let space = try? node.disk.space("/") {
+            log("the disk of \(node.id) is nearly full")
+            let used = Int(space.totalBytes - space.freeBytes)
+            node.disk.faults.capacity = used + world.random.below(20_000)
+        } else {
+            node.disk.faults.errorsPerMille = world.random.pick([3, 30, 1_000])
+            log("the disk of \(node.id) fails")
         }
         world.schedule(
-            .trouble, after: world.random.delay(.milliseconds(200) ... .seconds(4)))
+            .restart(index, generation: node.generation),
+            after: world.random.delay(.milliseconds(200) ... .seconds(8)))
     }
 
-    func crash(_ index: Int, losesUnsynced: Bool) {
-        let node = nodes[index]
-        let prefix = "\(index) \(node.generation) "
-        for name in owed.keys.filter({ $0.hasPrefix(prefix) }).sorted() {
-            guard let debt = owed.removeValue(forKey: name) else { continue }
-            // A process that is killed closes its connections; a power cut says nothing.
-            if !losesUnsynced { answer(debt, from: index, body: nil) }
+    /// A broker gets a new disk as the runbook has it: while every other replica is in sync, and
+    /// nothing else is wrong.
+    private func beginReplacement(_ index: Int) {
+        log("the disk of \(nodes[index].id) is to be replaced")
+        heal()
+        quietUntil = world.now + .seconds(16)
+        for other in nodes.indices {
+            if nodes[other].isHurt { crash(other, losesUnsynced: false) }
+            start(other)
         }
-        node.crash(losesUnsynced: losesUnsynced)
-        node.disk.faults.ignoresSync = options.canary == .ignoresSync
-        wakes[index] = nil
-        checks.crashed(node)
+        world.schedule(.replaceDisk(index), after: .seconds(8))
     }
 
-    func resume(_ index: Int) {
+    func replaceDisk(_ index: Int) {
         let node = nodes[index]
-        guard node.isPaused else { return }
-        node.isPaused = false
-        let backlog = node.backlog
-        node.backlog = []
-        for event in backlog { event() }
-        onNode(index) { _ in }
+        guard !isCalm, canMiss(node), node.isRunning else { return }
+        log("the disk of \(node.id) is replaced")
+        crash(index, losesUnsynced: false)
+        node.replaceDisk(seed: world.random.next())
+        checks.quorum.forgot(node)
+        node.disk.faults.ignoresSync = options.canary == .ignoresSync
+        world.schedule(.start(index), after: world.random.delay(.milliseconds(50) ... .seconds(4)))
+    }
+
+    /// Whether all that it has is in sync elsewhere, on two other brokers.
+    private func canMiss(_ node: SimulatedNode) -> Bool {
+        guard let image = nodes.first(where: { $0.quorum?.isLeader ?? false })?.quorum?.image else {
+            return false
+        }
+        return image.topics.allSatisfy { topic in
+            topic.partitions.allSatisfy { partition in
+                guard let partition, partition.replicas.contains(node.id) else { return true }
+                return partition.isr.filter { $0 != node.id }.count >= 2
+            }
+        }
     }
 }

@@ -1,9 +1,7 @@
-import BrokerConfig
 import BrokerCore
 import CommitLog
 import KafkaWire
 import NIOCore
-import Raft
 import Replication
 import SimulatedDisk
 import SimulatedWorld
@@ -15,41 +13,23 @@ struct Violation: Error, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
-struct SimulationOptions {
-    var seed: UInt64
-    var seconds: Int64 = 60
-    var canary: Canary?
-    var isVerbose = false
-}
-
-enum Canary: String, CaseIterable {
-    case votesTwice = "votes-twice"
-    case skipsEpochCheck = "skips-epoch-check"
-    case forgetsFlush = "forgets-flush"
-    case ignoresSync = "ignores-sync"
-    case acknowledgesEarly = "acknowledges-early"
-
-    var raft: RaftCanary? {
-        switch self {
-        case .votesTwice: .votesTwice
-        case .skipsEpochCheck: .skipsEpochCheck
-        case .forgetsFlush: .forgetsFlush
-        default: nil
-        }
-    }
-}
-
-/// A cluster of three nodes, each broker and controller, with clients, in simulated time.
+/// A cluster of brokers and controllers, with clients, in simulated time.
 ///
 /// Frames travel as the process would send them. A frame may be lost, late, or come twice; links
-/// are cut, processes pause and crash, disks lose what was not synced. All of it follows from the
-/// seed.
+/// are cut, processes pause and crash, disks fail and lose what was not synced. All of it follows
+/// from the seed.
 final class ClusterSimulation {
     enum Event {
         case wake(Int, generation: Int)
         case arrive(Frame)
         case answer(Answer)
+        case flush(Int, generation: Int, TopicIdPartition, FlushTicket)
+        /// Connections that a process of another node had made are closed.
+        case hangUp(Int, from: Int, generation: Int)
         case start(Int)
+        /// A process that was hurt ends, and starts with a disk that works.
+        case restart(Int, generation: Int)
+        case replaceDisk(Int)
         case trouble
         case client(Int)
     }
@@ -59,11 +39,12 @@ final class ClusterSimulation {
         var to: Int
         var part: NodePart
         /// One connection for each lane.
-        var lane: String
+        var lane: PeerLane
         var request: UInt64
         var apiKey: Int16
         var version: Int16
         var bytes: ByteBuffer
+        var stream: StreamKey?
     }
 
     struct Answer {
@@ -79,81 +60,79 @@ final class ClusterSimulation {
 
         var name: String {
             switch self {
-            case .node(let node, let part, let generation):
-                "n\(node)p\(part.rawValue)g\(generation)"
+            case .node(let node, _, _): "n\(node)"
             case .client(let client): "c\(client)"
             }
         }
     }
 
+    /// A request that a node owes an answer to.
     struct Owed {
         var to: Origin
         var request: UInt64
         var apiKey: Int16
         var version: Int16
+        /// Who asks for a vote.
+        var candidate: Candidate?
     }
 
     let options: SimulationOptions
+    let plan: SimulationPlan
     var world: SimulatedWorld<Event>
     var network: SimulatedNetwork
     var nodes: [SimulatedNode] = []
-    var clients: [SimulatedProducer] = []
-    var owed: [String: Owed] = [:]
-    var wakes: [Int: Instant] = [:]
+    var clients: [SimulatedClient] = []
+    var streams: [StreamKey: Stream] = [:]
+    /// When the last fetch, or answer to one, arrives between two nodes.
+    var fetchArrivals: [Instant]
     var isCalm = false
-    private var troubleEnds: Instant
-    let checks = ClusterChecks()
-
-    static let topic = "events"
-    static let partitions: Int32 = 3
+    /// The disk of a node is being replaced: nothing else goes wrong until this time.
+    var quietUntil = Instant(nanoseconds: 0)
+    private let troubleEnds: Instant
+    let checks: ClusterChecks
+    let history = History()
+    /// Nodes that the present event has changed.
+    private var touched: [Int] = []
 
     init(_ options: SimulationOptions) throws {
         self.options = options
         world = SimulatedWorld(seed: options.seed)
-        let slow = world.random.chance(perMille: 300)
-        network = SimulatedNetwork(
-            count: 4,
-            conditions: LinkConditions(
-                delay: slow
-                    ? .milliseconds(5) ... .milliseconds(60)
-                    : .microseconds(200) ... .milliseconds(12),
-                lossPerMille: world.random.pick([0, 2, 10]),
-                duplicationPerMille: world.random.pick([0, 5]), reorders: true))
+        let plan = SimulationPlan(&world.random)
+        self.plan = plan
+        network = SimulatedNetwork(count: plan.nodes + 1, conditions: plan.conditions)
         troubleEnds = world.now + .seconds(options.seconds)
-        for id in Int32(1)...3 {
+        checks = ClusterChecks(nodes: plan.nodes)
+        fetchArrivals = Array(repeating: world.now, count: plan.nodes * plan.nodes)
+        for index in 0..<plan.nodes {
             let disk = SimulatedDisk(seed: world.random.next())
             disk.faults.ignoresSync = options.canary == .ignoresSync
             nodes.append(
                 SimulatedNode(
-                    id: id, config: try Self.config(id), disk: disk,
+                    index: index, config: try plan.config(Int32(index) + 1), disk: disk,
                     clock: SimulatedClock(
-                        start: world.now, offset: .milliseconds(Int64(id) * 137),
+                        start: world.now, offset: .milliseconds(Int64(index + 1) * 137),
                         partsPerMillion: Int64(world.random.below(400)) - 200)))
-            world.schedule(.start(Int(id) - 1), after: world.random.delay(.zero ... .seconds(1)))
+            world.schedule(.start(index), after: world.random.delay(.zero ... .seconds(1)))
         }
-        for index in 0..<3 {
-            clients.append(SimulatedProducer(index: index, seed: world.random.next()))
-            world.schedule(.client(index), after: .seconds(1))
-        }
-        world.schedule(.trouble, after: .seconds(5))
+        addClients()
+        for index in clients.indices { world.schedule(.client(index), after: .seconds(1)) }
+        world.schedule(.trouble, after: .seconds(4))
     }
 
-    private static func config(_ id: Int32) throws -> BrokerConfig {
-        try BrokerConfig(
-            PropertiesFile(
-                parsing: """
-                    node.id=\(id)
-                    process.roles=broker,controller
-                    controller.quorum.voters=1@n1:9093,2@n2:9093,3@n3:9093
-                    listeners=PLAINTEXT://n\(id):9092,CONTROLLER://n\(id):9093
-                    broker.rack=cluster-\(id)
-                    default.replication.factor=3
-                    min.insync.replicas=2
-                    offsets.topic.num.partitions=2
-                    auto.create.topics.enable=false
-                    log.flush.interval.messages=1
-                    initial.broker.registration.timeout.ms=600000
-                    """))
+    private func addClients() {
+        func seed() -> UInt64 { world.random.next() }
+        for _ in 0..<3 {
+            clients.append(SimulatedProducer(index: clients.count, seed: seed(), cluster: self))
+        }
+        for group in ConsumerGroup.all {
+            for number in 0..<group.size {
+                clients.append(
+                    SimulatedMember(
+                        index: clients.count, seed: seed(), cluster: self, group: group,
+                        number: number))
+            }
+        }
+        clients.append(SimulatedAdmin(index: clients.count, seed: seed(), cluster: self))
     }
 
     // MARK: The run
@@ -161,113 +140,82 @@ final class ClusterSimulation {
     func run() throws -> UInt64 {
         try advance(until: troubleEnds)
         calm()
-        let leaderBy = world.now + .seconds(5)
-        try advance(until: leaderBy)
+        try advance(until: world.now + .seconds(5))
         guard nodes.contains(where: { $0.quorum?.isLeader ?? false }) else {
             throw Violation("no controller leads 5 s after the faults have stopped")
         }
-        let end = world.now + .seconds(60)
-        while world.now < end, !isSettled {
+        let end = world.now + .seconds(55)
+        while world.now < end, unsettled != nil {
             try advance(until: world.now + .milliseconds(500))
         }
-        guard isSettled else {
-            throw Violation("not settled 65 s after the faults have stopped: \(whatIsUnsettled)")
+        if let unsettled {
+            throw Violation("not settled 60 s after the faults have stopped: \(unsettled)")
         }
-        try checks.checkEnd(nodes: nodes, clients: clients)
+        try EndChecks(self).run()
         return world.trace.value
     }
 
     private func advance(until limit: Instant) throws {
         while let event = world.next(before: limit) {
+            touched.removeAll(keepingCapacity: true)
             handle(event)
-            try checks.afterEvent(nodes)
+            try checks.afterEvent(self, touched)
         }
     }
 
     /// The faults stop: everything runs, and every message arrives.
     private func calm() {
+        log("the faults stop")
         isCalm = true
         network.heal()
         network.conditions.lossPerMille = 0
         network.conditions.duplicationPerMille = 0
-        for index in nodes.indices {
+        for (index, node) in nodes.enumerated() {
             resume(index)
-            if !nodes[index].isRunning { start(index) }
+            if node.isHurt { crash(index, losesUnsynced: false) }
+            if !node.isRunning { start(index) }
             schedule(index)
         }
         for client in clients { client.stop() }
     }
 
-    private var isSettled: Bool { whatIsUnsettled.isEmpty }
-
-    private var whatIsUnsettled: String {
-        if let waiting = clients.first(where: { !$0.isDone }) {
-            return "producer \(waiting.index) still waits: \(waiting.state)"
-        }
-        for partition in 0..<Self.partitions {
-            let replicas = nodes.compactMap { $0.replica(Self.topic, partition) }
-            guard let leader = replicas.first(where: \.isLeader), let log = leader.log else {
-                return "partition \(partition) has no leader"
-            }
-            guard leader.metadata.isr.count == 3 else {
-                return "partition \(partition) has ISR \(leader.metadata.isr)"
-            }
-            guard leader.highWatermark == log.logEndOffset else {
-                return "partition \(partition): high watermark \(leader.highWatermark), end "
-                    + "\(log.logEndOffset)"
-            }
-            if let other = replicas.first(where: { $0.log?.logEndOffset != log.logEndOffset }) {
-                return "partition \(partition): ends \(other.log?.logEndOffset ?? -1), leader "
-                    + "\(log.logEndOffset)"
-            }
-        }
-        return ""
+    /// What has not come to rest yet.
+    private var unsettled: String? {
+        for client in clients { if let what = client.unfinished { return what } }
+        return EndChecks(self).unsettled
     }
 
     private func handle(_ event: Event) {
         switch event {
         case .wake(let index, let generation):
-            wakes[index] = nil
-            guard nodes[index].generation == generation else { return }
+            let node = nodes[index]
+            // Of the wakes that were asked for, only the one that was asked for last counts.
+            guard node.generation == generation, node.wakesAt == world.now else { return }
+            node.wakesAt = nil
             onNode(index) { _ in }
         case .arrive(let frame): arrive(frame)
-        case .answer(let answer):
-            deliver(answer)
-            for client in clients where client.problem != nil && checks.problem == nil {
-                checks.problem = client.problem
-                tellReplicas()
+        case .answer(let answer): deliver(answer)
+        case .flush(let index, let generation, let key, let ticket):
+            guard nodes[index].generation == generation else { return }
+            var failure: DiskError?
+            do { try ticket.perform() } catch { failure = error }
+            onNode(index) { [self] node in
+                guard node.generation == generation else { return }
+                node.broker?.flushed(
+                    key, ticket, failure, now: node.now(world.now), nowMs: node.nowMs(world.now))
             }
+        case .hangUp(let index, let from, let generation):
+            hungUp(index, from: from, generation: generation)
         case .start(let index): start(index)
+        case .restart(let index, let generation):
+            guard nodes[index].generation == generation else { return }
+            crash(index, losesUnsynced: world.random.chance(perMille: 500))
+            start(index)
+        case .replaceDisk(let index): replaceDisk(index)
         case .trouble: trouble()
         case .client(let index):
-            let client = clients[index]
-            client.step(now: world.now) { [self] node, lane, id, apiKey, version, body in
-                send(
-                    PeerRequest(
-                        id: id, node: node, host: "", port: 9092, lane: lane, apiKey: apiKey,
-                        version: version, body: body, timeout: .seconds(2)),
-                    from: .client(index))
-            }
-            world.schedule(
-                .client(index), after: world.random.delay(.milliseconds(2) ... .milliseconds(25)))
-        }
-    }
-
-    // MARK: Processes
-
-    func start(_ index: Int) {
-        let node = nodes[index]
-        guard !node.isRunning else { return }
-        do {
-            try node.start(
-                seed: world.random.next(), world: world.now, canary: options.canary?.raft)
-            if options.canary == .acknowledgesEarly {
-                node.broker?.replicas.canary = .acknowledgesEarly
-            }
-            log("node \(node.id) starts, process \(node.generation)")
-            onNode(index) { _ in }
-        } catch {
-            checks.problem = "node \(node.id) cannot start: \(error)"
+            clients[index].step()
+            world.schedule(.client(index), after: world.random.delay(plan.clientPause))
         }
     }
 
@@ -280,108 +228,27 @@ final class ClusterSimulation {
             return
         }
         body(node)
+        if !touched.contains(index) { touched.append(index) }
         settle(index)
     }
 
-    private func settle(_ index: Int) {
-        let node = nodes[index]
-        for _ in 0..<32 {
-            guard let quorum = node.quorum, let broker = node.broker else { return }
-            let now = node.now(world.now)
-            let nowMs = node.nowMs(world.now)
-            quorum.settle(now: now, nowMs: nowMs)
-            let quorumEffects = quorum.takeEffects()
-            for effect in quorumEffects { carryOut(effect, index, broker, now, nowMs) }
-            broker.settle(now: now, nowMs: nowMs)
-            let brokerEffects = broker.takeEffects()
-            for effect in brokerEffects { carryOut(effect, index, broker, now, nowMs) }
-            if quorumEffects.isEmpty, brokerEffects.isEmpty { break }
-        }
-        schedule(index)
-    }
-
-    func schedule(_ index: Int) {
-        let node = nodes[index]
-        guard let deadline = node.nextDeadline else { return }
-        let due = max(node.clock.world(at: deadline), world.now + .microseconds(1))
-        if let armed = wakes[index], armed <= due, armed > world.now { return }
-        wakes[index] = due
-        world.schedule(.wake(index, generation: node.generation), at: due)
-    }
-
-    func carryOut(
-        _ effect: QuorumEffect, _ index: Int, _ broker: BrokerNode, _ now: Instant, _ nowMs: Int64
-    ) {
-        switch effect {
-        case .node(let effect): carryOut(effect, index, .quorum)
-        case .metadata(let update):
-            checks.committed(update, on: nodes[index])
-            broker.metadataChanged(update, now: now, nowMs: nowMs)
-        case .leader(let id, _): broker.controllerChanged(id, now: now, nowMs: nowMs)
-        }
-    }
-
-    func carryOut(
-        _ effect: BrokerEffect, _ index: Int, _ broker: BrokerNode, _ now: Instant, _ nowMs: Int64
-    ) {
-        switch effect {
-        case .node(let effect): carryOut(effect, index, .broker)
-        case .ready: nodes[index].isReady = true
-        case .flush(let key, let ticket):
-            var failure: DiskError?
-            do { try ticket.perform() } catch { failure = error }
-            broker.flushed(key, ticket, failure, now: now, nowMs: nowMs)
-        }
-    }
-
-    func carryOut(_ effect: NodeEffect, _ index: Int, _ part: NodePart) {
-        let node = nodes[index]
-        switch effect {
-        case .reply(let token, let pieces):
-            guard let debt = owed.removeValue(forKey: key(index, part, token)) else { return }
-            answer(debt, from: index, body: Self.body(pieces, debt.apiKey, debt.version))
-        case .close(let connection, let reason):
-            log("node \(node.id) closes a connection: \(reason)")
-            break_(connection: connection, of: index, part)
-        case .send(let request):
-            send(request, from: .node(index, part, generation: node.generation))
-        case .log(let line):
-            if line.message.contains("below the high watermark") {
-                tellReplicas()
-                checks.problem = "node \(node.id): \(line.message)"
-            }
-            if options.isVerbose, line.level >= .info { log("node \(node.id): \(line.message)") }
-        case .fail(let reason):
-            node.hasFailed = reason
-            checks.problem = "node \(node.id) gives up: \(reason)"
-        case .stopped: break
-        }
-    }
-
     /// Where every replica stands, for who reads about a failure.
-    private func tellReplicas() {
+    func tellReplicas() {
         for node in nodes {
-            for partition in 0..<Self.partitions {
-                guard let replica = node.replica(Self.topic, partition), let log = replica.log
-                else {
-                    continue
-                }
-                let acknowledged =
-                    clients.flatMap { $0.acknowledged[Int(partition)] }
-                    .map(\.offset).max() ?? -1
+            for replica in node.broker?.replicas.replicas ?? [] {
+                guard let log = replica.log else { continue }
                 self.log(
-                    "node \(node.id), partition \(partition): \(log.logStartOffset)..."
-                        + "\(log.logEndOffset), high watermark \(replica.highWatermark), epoch "
-                        + "\(log.latestEpoch ?? -1), leader \(replica.metadata.leader) in "
-                        + "\(replica.leaderEpoch), ISR \(replica.metadata.isr), acknowledged up to "
-                        + "\(acknowledged)")
+                    "node \(node.id), \(replica.topicPartition): \(log.logStartOffset)..<"
+                        + "\(log.logEndOffset), high watermark \(replica.highWatermark), epochs "
+                        + "\(log.epochs.entries.map { "\($0.epoch) from \($0.startOffset)" }), "
+                        + "\(replica.role), leader \(replica.metadata.leader) in "
+                        + "\(replica.leaderEpoch), ISR \(replica.metadata.isr)")
             }
         }
     }
 
-    func log(_ text: String) {
+    func log(_ text: @autoclosure () -> String) {
         guard options.isVerbose else { return }
-        let seconds = Double(world.now.nanoseconds - 1_000_000_000_000) / 1e9
-        print("\(Int(seconds * 1000)) ms  \(text)")
+        print("\((world.now.nanoseconds - 1_000_000_000_000) / 1_000_000) ms  \(text())")
     }
 }

@@ -3,12 +3,13 @@ import Glibc
 
 /// Runs seeds of the cluster simulation, several at a time.
 ///
-///     simulate [--seeds N] [--first SEED] [--seconds S] [--canary NAME] [--verbose]
+///     simulate [--seeds N] [--first SEED] [--seconds S] [--jobs N] [--canary NAME] [--verbose]
 @main
 enum Simulate {
     static func main() {
         var options = SimulationOptions(seed: 1)
         var seeds: UInt64 = 10
+        var jobs = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
         var words = CommandLine.arguments.dropFirst()
         while let word = words.popFirst() {
             switch word {
@@ -16,6 +17,7 @@ enum Simulate {
             case "--seeds": seeds = words.popFirst().flatMap { UInt64($0) } ?? seeds
             case "--first": options.seed = words.popFirst().flatMap { UInt64($0) } ?? 1
             case "--seconds": options.seconds = words.popFirst().flatMap { Int64($0) } ?? 60
+            case "--jobs": jobs = max(1, words.popFirst().flatMap { Int($0) } ?? 1)
             case "--canary":
                 guard let canary = words.popFirst().flatMap({ Canary(rawValue: $0) }) else {
                     print("canaries: " + Canary.allCases.map(\.rawValue).joined(separator: " "))
@@ -24,28 +26,38 @@ enum Simulate {
                 options.canary = canary
             default:
                 print(
-                    "usage: simulate [--seeds N] [--first SEED] [--seconds S] "
+                    "usage: simulate [--seeds N] [--first SEED] [--seconds S] [--jobs N] "
                         + "[--canary NAME] [--verbose]")
                 exit(2)
             }
         }
-        exit(run(options, seeds: seeds) ? 0 : 1)
+        exit(run(options, seeds: seeds, jobs: jobs) ? 0 : 1)
     }
 
-    private static func run(_ options: SimulationOptions, seeds: UInt64) -> Bool {
+    private static func run(
+        _ options: SimulationOptions, seeds: UInt64, jobs: Int
+    ) -> Bool {
         let results = Results()
         let first = options.seed
-        DispatchQueue.concurrentPerform(iterations: Int(seeds)) { index in
-            var options = options
-            options.seed = first + UInt64(index)
-            if options.canary != nil, results.hasFailure { return }
-            do {
-                let trace = try ClusterSimulation(options).run()
-                results.passed(options.seed, trace)
-            } catch {
-                results.failed(options, "\(error)")
+        DispatchQueue.concurrentPerform(iterations: jobs) { job in
+            for index in stride(from: UInt64(job), to: seeds, by: jobs) {
+                var options = options
+                options.seed = first + index
+                if options.canary != nil, results.hasFailure { return }
+                run(options, results)
             }
         }
         return results.report(of: seeds, options)
+    }
+
+    private static func run(_ options: SimulationOptions, _ results: Results) {
+        var simulation: ClusterSimulation?
+        do {
+            simulation = try ClusterSimulation(options)
+            if let trace = try simulation?.run() { results.passed(options.seed, trace) }
+        } catch {
+            simulation?.tellReplicas()
+            results.failed(options, "\(error)")
+        }
     }
 }

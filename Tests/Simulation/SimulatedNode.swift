@@ -10,7 +10,7 @@ import SimulatedWorld
 import Timing
 
 /// Which of a node's two halves a frame is for: its listener decides.
-enum NodePart: Int, CaseIterable {
+enum NodePart: Int {
     case broker, quorum
 
     init?(port: UInt16) {
@@ -24,37 +24,59 @@ enum NodePart: Int, CaseIterable {
 
 /// One machine: a disk, a clock, and a process that is there at times.
 final class SimulatedNode {
-    let id: Int32
+    typealias Owed = ClusterSimulation.Owed
+
+    private struct Connection: Hashable {
+        var from: ClusterSimulation.Origin
+        var part: NodePart
+        var lane: PeerLane
+    }
+
+    private struct DebtKey: Hashable, Comparable {
+        var part: Int
+        var connection: UInt64
+        var sequence: UInt64
+
+        static func < (a: Self, b: Self) -> Bool {
+            (a.part, a.connection, a.sequence) < (b.part, b.connection, b.sequence)
+        }
+    }
+
+    let index: Int
     let config: BrokerConfig
     var disk: SimulatedDisk
     var clock: SimulatedClock
     /// The wall clock may step while the other one may not.
     var wallOffsetMs: Int64 = 0
     /// Counts processes: what was meant for one that has ended does not reach the next.
-    var generation = 0
+    private(set) var generation = 0
     var isPaused = false
+    /// Its disk has been made to fail: it may end, and starts again with one that works.
+    var isHurt = false
     /// What happened to a paused process, in order.
     var backlog: [() -> Void] = []
+    var wakesAt: Instant?
     private(set) var quorum: QuorumNode?
     private(set) var broker: BrokerNode?
-    private var logs: LogDirectory?
-    var isReady = false
-    var hasFailed: String?
-    /// Connections of this process, by who made them.
-    var connections: [String: UInt64] = [:]
-    var sequences: [UInt64: UInt64] = [:]
-    var nextConnection: UInt64 = 1
+    private(set) var metadataLog: PartitionLog?
+    /// Counts disks that it has had.
+    private var diskNumber: UInt64 = 0
+    private var connections: [Connection: UInt64] = [:]
+    private var sequences: [UInt64: UInt64] = [:]
+    private var nextConnection: UInt64 = 1
+    private var debts: [DebtKey: Owed] = [:]
 
     static let directory = "/data"
     static let clusterID = "simulatedCluster"
 
-    init(id: Int32, config: BrokerConfig, disk: SimulatedDisk, clock: SimulatedClock) {
-        self.id = id
+    init(index: Int, config: BrokerConfig, disk: SimulatedDisk, clock: SimulatedClock) {
+        self.index = index
         self.config = config
         self.disk = disk
         self.clock = clock
     }
 
+    var id: Int32 { Int32(index) + 1 }
     var isRunning: Bool { quorum != nil }
 
     func now(_ world: Instant) -> Instant { clock.local(at: world) }
@@ -70,11 +92,10 @@ final class SimulatedNode {
         generation += 1
         connections = [:]
         sequences = [:]
-        isReady = false
-        hasFailed = nil
+        wakesAt = nil
         let identity = NodeIdentity(
             clusterID: Self.clusterID, nodeID: id,
-            directoryID: KafkaUUID(high: 9, low: UInt64(id)),
+            directoryID: KafkaUUID(high: 9 + diskNumber, low: UInt64(id)),
             incarnation: KafkaUUID(high: seed | 1, low: UInt64(generation)))
         try disk.createDirectory(Self.directory)
         let metadata = try LogDirectory(
@@ -82,31 +103,50 @@ final class SimulatedNode {
         let log = try metadata.openLog(
             TopicPartition("__cluster_metadata", 0), topicId: .clusterMetadata,
             config: LogConfig(), nowMs: nowMs, unique: "m")
+        metadataLog = log
         quorum = try QuorumNode(
             config: config, identity: identity, disk: disk, metadataLog: log, seed: seed,
             now: now, nowMs: nowMs, canary: canary)
+        guard config.isBroker else { return }
         let directory = try LogDirectory(path: Self.directory, disk: disk)
-        logs = directory
         broker = try BrokerNode(
             config: config, identity: identity, directory: directory, seed: seed &+ 99, now: now,
             nowMs: nowMs)
     }
 
-    /// The process ends at once.
+    /// The process ends at once. The next one finds a disk that works.
     func crash(losesUnsynced: Bool) {
         quorum = nil
         broker = nil
-        logs = nil
+        metadataLog = nil
         generation += 1
         isPaused = false
-        isReady = false
+        isHurt = false
         backlog = []
+        wakesAt = nil
+        debts = [:]
         disk = disk.afterCrash(losesUnsynced: losesUnsynced)
+        disk.faults.capacity = .max
     }
 
+    /// The broker has stopped, its listener with it; the process goes on for the quorum.
+    func closeBroker(nowMs: Int64) {
+        broker?.closeLogs(nowMs: nowMs)
+        broker = nil
+    }
+
+    func replaceDisk(seed: UInt64) {
+        disk = SimulatedDisk(seed: seed)
+        diskNumber += 1
+    }
+
+    // MARK: Connections
+
     /// The token of the next request on a connection, which is made if there is none yet.
-    func token(from origin: String, part: NodePart) -> (token: ReplyToken, isNew: Bool) {
-        let key = "\(part.rawValue) \(origin)"
+    func token(
+        from origin: ClusterSimulation.Origin, _ part: NodePart, _ lane: PeerLane
+    ) -> (token: ReplyToken, isNew: Bool) {
+        let key = Connection(from: origin, part: part, lane: lane)
         var isNew = false
         let connection: UInt64
         if let known = connections[key] {
@@ -122,17 +162,52 @@ final class SimulatedNode {
         return (ReplyToken(connection: connection, sequence: sequence), isNew)
     }
 
+    /// Those that a process of another node has made.
+    func connections(
+        from other: Int, generation: Int
+    ) -> [(connection: UInt64, part: NodePart)] {
+        let found = connections.filter { entry in
+            guard case .node(other, _, generation: generation) = entry.key.from else {
+                return false
+            }
+            return true
+        }
+        return found.map { ($0.value, $0.key.part) }.sorted { $0.0 < $1.0 }
+    }
+
     func forget(connection: UInt64) {
-        connections = connections.filter { $0.value != connection }
+        for (key, known) in connections where known == connection { connections[key] = nil }
+        sequences[connection] = nil
+    }
+
+    // MARK: Answers that are owed
+
+    func owe(_ debt: Owed, _ part: NodePart, _ token: ReplyToken) {
+        let key = DebtKey(
+            part: part.rawValue, connection: token.connection, sequence: token.sequence)
+        debts[key] = debt
+    }
+
+    func settleDebt(_ part: NodePart, _ token: ReplyToken) -> Owed? {
+        debts.removeValue(
+            forKey: DebtKey(
+                part: part.rawValue, connection: token.connection, sequence: token.sequence))
+    }
+
+    /// All of them, or those of one connection, in order.
+    func takeDebts(of connection: UInt64? = nil) -> [Owed] {
+        let keys = debts.keys.filter { connection == nil || $0.connection == connection }.sorted()
+        return keys.compactMap { debts.removeValue(forKey: $0) }
     }
 
     var nextDeadline: Instant? {
-        guard isRunning else { return nil }
-        let deadlines = [quorum?.nextDeadline, broker?.nextDeadline].compactMap { $0 }
-        return deadlines.min()
+        switch (quorum?.nextDeadline, broker?.nextDeadline) {
+        case (let a?, let b?): min(a, b)
+        case (let a, let b): a ?? b
+        }
     }
 
-    func replica(_ topic: String, _ partition: Int32) -> PartitionReplica? {
-        broker?.replicas.replica(TopicPartition(topic, partition))
+    func replica(_ partition: TopicPartition) -> PartitionReplica? {
+        broker?.replicas.replica(partition)
     }
 }

@@ -1,224 +1,168 @@
 import BrokerCore
+import CommitLog
 import KafkaRecords
 import KafkaWire
 import NIOCore
 import SimulatedWorld
 import Timing
 
-/// An idempotent producer with acks=all: it writes numbered records to all partitions, and asks
-/// again until each is acknowledged, as Kafka's clients do.
-final class SimulatedProducer {
-    typealias Send = (Int32, PeerLane, UInt64, Int16, Int16, ByteBuffer) -> Void
-
-    private enum Waiting {
-        case metadata, creation, producerId
-        case produce(partition: Int32)
+/// An idempotent producer with acks=all: it writes numbered records to all partitions, several
+/// batches at a time, and asks again until each is acknowledged, as Kafka's clients do.
+final class SimulatedProducer: SimulatedClient {
+    private struct Batch {
+        let first: Int64
+        let count: Int
+        let sequence: Int32
+        var isInFlight = false
+        var isAcknowledged = false
+        /// All before it were acknowledged when it was sent: it must fit.
+        var mustFit = false
     }
 
     private struct Lane {
-        var leader: Int32 = -1
-        var epoch: Int32 = -1
-        /// First number and count of the batch under way.
-        var batch: (first: Int64, count: Int64)?
-        var isInFlight = false
+        let partition: TopicPartition
+        /// From the first that is not acknowledged.
+        var batches: [Batch] = []
+        /// A batch has been acknowledged.
+        var isKnown = false
+        /// After a failure everything is waited for, then sent again in order.
+        var isDraining = false
         var nextNumber: Int64 = 0
-        var sequence: Int32 = 0
+        var nextSequence: Int32 = 0
         var retryAt = Instant(nanoseconds: 0)
     }
 
-    let index: Int
-    private var random: SeededRandom
-    private var producerId: Int64 = -1
-    private var waiting: [UInt64: Waiting] = [:]
-    private var nextRequest: UInt64 = 1
-    private var lanes: [Lane]
-    private var knowsTopic = false
-    private var isAskingMetadata = false
-    private var isAskingId = false
-    private var mustCreate = false
-    private var isCreating = false
-    private var metadataAt = Instant(nanoseconds: 0)
-    private var isStopping = false
-    /// By partition: number and offset of what was acknowledged.
-    private(set) var acknowledged: [[(number: Int64, offset: Int64)]]
-    private(set) var problem: String?
+    /// Kafka's max.in.flight.requests.per.connection: brokers know the last five batches.
+    private static let mostInFlight = 5
 
-    init(index: Int, seed: UInt64) {
-        self.index = index
-        random = SeededRandom(seed: seed)
-        let count = Int(ClusterSimulation.partitions)
-        lanes = Array(repeating: Lane(), count: count)
-        acknowledged = Array(repeating: [], count: count)
-    }
+    private var producerId: Int64 = -1
+    private var isAskingId = false
+    private var lanes = SimulatedTopic.written.flatMap(\.places).map { Lane(partition: $0) }
+    private var isStopping = false
 
     /// No new records; those under way are still asked for.
-    func stop() { isStopping = true }
+    override func stop() { isStopping = true }
 
-    var isDone: Bool { isStopping && lanes.allSatisfy { $0.batch == nil } }
-
-    var state: String {
-        lanes.enumerated().filter { $0.element.batch != nil }.map {
-            "partition \($0.offset) leader \($0.element.leader) in flight \($0.element.isInFlight)"
-        }.joined(separator: ", ")
+    override var unfinished: String? {
+        guard let lane = lanes.first(where: { !$0.batches.isEmpty }) else { return nil }
+        return "producer \(index) still waits for \(lane.partition), leader "
+            + "\(leader(of: lane.partition) ?? -1)"
     }
 
-    static func value(_ producer: Int, _ partition: Int32, _ number: Int64) -> ByteBuffer {
-        ByteBuffer(string: "\(producer)/\(partition)/\(number)")
+    override func step() {
+        if !hasLeaders(lanes.map(\.partition)) { askMetadata(SimulatedTopic.written.map(\.name)) }
+        guard producerId >= 0 else { return askId() }
+        for lane in lanes.indices { produce(lane) }
     }
 
-    // MARK: Steps
-
-    func step(now: Instant, send: Send) {
-        if !isAskingMetadata, now >= metadataAt,
-            !knowsTopic || lanes.contains(where: { $0.leader < 0 })
-        {
-            askMetadata(now, send)
-        }
-        if mustCreate, !isCreating { create(send) }
-        guard knowsTopic else { return }
-        if producerId < 0 {
-            if !isAskingId { askId(send) }
-            return
-        }
-        for partition in lanes.indices { produce(partition, now, send) }
-    }
-
-    private func request(_ what: Waiting) -> UInt64 {
-        let id = nextRequest
-        nextRequest += 1
-        waiting[id] = what
-        return id
-    }
-
-    private var anyNode: Int32 { Int32(random.below(3)) + 1 }
-
-    private func askMetadata(_ now: Instant, _ send: Send) {
-        isAskingMetadata = true
-        metadataAt = now + .milliseconds(100)
-        let body = MetadataRequest(
-            topics: [.init(name: ClusterSimulation.topic)], allowAutoTopicCreation: false)
-        send(
-            anyNode, .control, request(.metadata), MetadataRequest.apiKey, 12,
-            body.encoded(version: 12))
-    }
-
-    private func create(_ send: Send) {
-        isCreating = true
-        mustCreate = false
-        let body = CreateTopicsRequest(
-            topics: [
-                .init(
-                    name: ClusterSimulation.topic, numPartitions: ClusterSimulation.partitions,
-                    replicationFactor: 3)
-            ], timeoutMs: 1000)
-        send(
-            anyNode, .control, request(.creation), CreateTopicsRequest.apiKey, 5,
-            body.encoded(version: 5))
-    }
-
-    private func askId(_ send: Send) {
+    private func askId() {
+        guard !isAskingId else { return }
         isAskingId = true
-        let body = InitProducerIdRequest(transactionalId: nil, transactionTimeoutMs: 0)
-        send(
-            anyNode, .control, request(.producerId), InitProducerIdRequest.apiKey, 4,
-            body.encoded(version: 4))
+        let request = InitProducerIdRequest(transactionalId: nil, transactionTimeoutMs: 0)
+        ask(anyBroker, request, version: 4) { [self] response in
+            isAskingId = false
+            if let response, response.errorCode == .none { producerId = response.producerId }
+        }
     }
 
-    private func produce(_ partition: Int, _ now: Instant, _ send: Send) {
-        guard !lanes[partition].isInFlight, lanes[partition].leader > 0,
-            now >= lanes[partition].retryAt
-        else { return }
-        if lanes[partition].batch == nil {
-            guard !isStopping, random.chance(perMille: 400) else { return }
-            let count = Int64(random.below(4) + 1)
-            lanes[partition].batch = (lanes[partition].nextNumber, count)
-            lanes[partition].nextNumber += count
+    private func produce(_ lane: Int) {
+        let partition = lanes[lane].partition
+        guard let leader = leader(of: partition), now >= lanes[lane].retryAt else { return }
+        if lanes[lane].isDraining {
+            guard !lanes[lane].batches.contains(where: \.isInFlight) else { return }
+            lanes[lane].isDraining = false
         }
-        guard let batch = lanes[partition].batch else { return }
+        if let again = lanes[lane].batches.firstIndex(where: {
+            !$0.isAcknowledged && !$0.isInFlight
+        }) {
+            return send(lane, again, to: leader)
+        }
+        // A broker that knows nothing of a producer takes any sequence for its first: the second
+        // batch must not overtake one that was refused.
+        let most = lanes[lane].isKnown ? Self.mostInFlight : 1
+        guard !isStopping, lanes[lane].batches.count < most,
+            random.chance(perMille: cluster.plan.producePerMille)
+        else { return }
+        let count = random.below(4) + 1
+        lanes[lane].batches.append(
+            Batch(
+                first: lanes[lane].nextNumber, count: count,
+                sequence: lanes[lane].nextSequence))
+        lanes[lane].nextNumber += Int64(count)
+        lanes[lane].nextSequence += Int32(count)
+        send(lane, lanes[lane].batches.count - 1, to: leader)
+    }
+
+    private func send(_ lane: Int, _ position: Int, to leader: Int32) {
+        let batch = lanes[lane].batches[position]
+        let partition = lanes[lane].partition
         var builder = RecordBatchBuilder()
         builder.producerId = producerId
         builder.producerEpoch = 0
-        builder.baseSequence = lanes[partition].sequence
-        for number in batch.first..<(batch.first + batch.count) {
+        builder.baseSequence = batch.sequence
+        for step in 0..<batch.count {
             builder.append(
-                key: nil, value: Self.value(index, Int32(partition), number),
+                key: nil, value: RecordValue(index, batch.first + Int64(step)).bytes,
                 timestamp: 1_700_000_000_000)
         }
         guard let records = try? builder.build() else { return }
-        let body = ProduceRequest(
+        let request = ProduceRequest(
             acks: -1, timeoutMs: 1500,
             topicData: [
                 .init(
-                    name: ClusterSimulation.topic,
-                    partitionData: [.init(index: Int32(partition), records: .bytes(records))])
+                    name: partition.topic,
+                    partitionData: [.init(index: partition.partition, records: .bytes(records))])
             ])
-        lanes[partition].isInFlight = true
-        send(
-            lanes[partition].leader, .forwarded, request(.produce(partition: Int32(partition))),
-            ProduceRequest.apiKey, 9, body.encoded(version: 9))
-    }
-
-    // MARK: Answers
-
-    func answered(_ id: UInt64, _ body: ByteBuffer?, now: Instant) {
-        guard let what = waiting.removeValue(forKey: id) else { return }
-        switch what {
-        case .metadata:
-            isAskingMetadata = false
-            if let body, let response = try? MetadataResponse(body, version: 12) { learn(response) }
-        case .creation: isCreating = false
-        case .producerId:
-            isAskingId = false
-            if let body, let response = try? InitProducerIdResponse(body, version: 4),
-                response.errorCode == .none
-            {
-                producerId = response.producerId
-            }
-        case .produce(let partition):
-            let response = body.flatMap { try? ProduceResponse($0, version: 9) }
-            produced(
-                Int(partition), response?.responses.first?.partitionResponses.first, now)
+        lanes[lane].batches[position].isInFlight = true
+        lanes[lane].batches[position].mustFit = position == 0
+        ask(leader, request, version: 9, lane: .forwarded, isStream: true) { [self] response in
+            answered(
+                lane, batch.first, response?.responses.first?.partitionResponses.first, leader)
         }
     }
 
-    private func learn(_ response: MetadataResponse) {
-        guard let topic = response.topics.first else { return }
-        guard topic.errorCode == .none else {
-            mustCreate = topic.errorCode == .unknownTopicOrPartition
-            return
-        }
-        knowsTopic = true
-        for partition in topic.partitions {
-            let index = Int(partition.partitionIndex)
-            // A broker that is cut off tells of a leader of long ago: clients go by the epoch
-            // (KIP-320).
-            guard lanes.indices.contains(index), partition.leaderEpoch >= lanes[index].epoch
-            else { continue }
-            lanes[index].leader = partition.leaderId
-            lanes[index].epoch = partition.leaderEpoch
-        }
-    }
-
-    private func produced(
-        _ partition: Int, _ answer: ProduceResponse.PartitionProduceResponse?, _ now: Instant
+    private func answered(
+        _ lane: Int, _ first: Int64, _ answer: ProduceResponse.PartitionProduceResponse?,
+        _ leader: Int32
     ) {
-        lanes[partition].isInFlight = false
-        guard let batch = lanes[partition].batch else { return }
-        guard let answer, answer.errorCode == .none else {
-            if answer?.errorCode == .outOfOrderSequenceNumber {
-                problem =
-                    "producer \(index), partition \(partition), leader "
-                    + "\(lanes[partition].leader): \(answer?.errorMessage ?? "out of order"); sent "
-                    + "\(lanes[partition].sequence)"
-            }
-            lanes[partition].leader = -1
-            lanes[partition].retryAt = now + .milliseconds(50)
+        let partition = lanes[lane].partition
+        guard let position = lanes[lane].batches.firstIndex(where: { $0.first == first }) else {
             return
         }
-        for step in 0..<batch.count {
-            acknowledged[partition].append((batch.first + step, answer.baseOffset + step))
+        lanes[lane].batches[position].isInFlight = false
+        let batch = lanes[lane].batches[position]
+        guard let answer, answer.errorCode == .none else {
+            check(answer, batch, partition, leader)
+            forgetLeader(of: partition)
+            lanes[lane].isDraining = true
+            lanes[lane].retryAt = now + .milliseconds(50)
+            return
         }
-        lanes[partition].sequence += Int32(batch.count)
-        lanes[partition].batch = nil
+        for step in 0..<Int64(batch.count) {
+            cluster.history.acknowledged(
+                RecordValue(index, first + step), partition, at: answer.baseOffset + step)
+        }
+        lanes[lane].batches[position].isAcknowledged = true
+        lanes[lane].isKnown = true
+        while lanes[lane].batches.first?.isAcknowledged ?? false {
+            lanes[lane].batches.removeFirst()
+        }
+    }
+
+    /// What no broker may say to a producer that keeps to the rules.
+    private func check(
+        _ answer: ProduceResponse.PartitionProduceResponse?, _ batch: Batch,
+        _ partition: TopicPartition, _ leader: Int32
+    ) {
+        guard let answer else { return }
+        switch answer.errorCode {
+        case .outOfOrderSequenceNumber where !batch.mustFit: return
+        case .outOfOrderSequenceNumber, .duplicateSequenceNumber, .unknownProducerId,
+            .invalidProducerEpoch, .invalidRecord, .corruptMessage, .invalidTimestamp:
+            cluster.checks.problem =
+                "producer \(index), \(partition), sequence \(batch.sequence), leader \(leader): "
+                + "\(answer.errorCode), \(answer.errorMessage ?? "no message")"
+        default: return
+        }
     }
 }

@@ -9,6 +9,7 @@ simulate=${SIMULATE_BIN:-.build/release/simulate}
     echo 'sim: one seed has two traces'
     exit 1
 }
-for canary in forgets-flush ignores-sync acknowledges-early; do
+for canary in votes-twice skips-epoch-check forgets-flush forgets-vote ignores-sync \
+    acknowledges-early; do
     "$simulate" --canary $canary --seeds 300 | tail -n 1 | grep -v 'NOT FOUND' || exit 1
 done

@@ -8,10 +8,11 @@ package struct SimulatedWorld<Event> {
     package var trace = TraceHash()
     package private(set) var eventsHandled = 0
 
+    /// Events themselves stay where they are while their entries move in the heap.
     private struct Entry {
         let time: Instant
         let order: UInt64
-        let event: Event
+        let slot: Int
 
         func isBefore(_ other: Entry) -> Bool {
             time == other.time ? order < other.order : time < other.time
@@ -19,6 +20,8 @@ package struct SimulatedWorld<Event> {
     }
 
     private var heap: [Entry] = []
+    private var events: [Event?] = []
+    private var freeSlots: [Int] = []
     private var nextOrder: UInt64 = 0
 
     package init(seed: UInt64, start: Instant = Instant(nanoseconds: 1_000_000_000_000)) {
@@ -32,7 +35,15 @@ package struct SimulatedWorld<Event> {
 
     /// A time that has passed is now.
     package mutating func schedule(_ event: Event, at time: Instant) {
-        let entry = Entry(time: max(now, time), order: nextOrder, event: event)
+        let slot: Int
+        if let free = freeSlots.popLast() {
+            slot = free
+            events[slot] = event
+        } else {
+            slot = events.count
+            events.append(event)
+        }
+        let entry = Entry(time: max(now, time), order: nextOrder, slot: slot)
         nextOrder += 1
         heap.append(entry)
         var child = heap.count - 1
@@ -54,8 +65,12 @@ package struct SimulatedWorld<Event> {
         now = first.time
         eventsHandled += 1
         trace.fold(now.nanoseconds)
+        defer {
+            events[first.slot] = nil
+            freeSlots.append(first.slot)
+        }
         let last = heap.removeLast()
-        guard !heap.isEmpty else { return first.event }
+        guard !heap.isEmpty else { return events[first.slot] }
         var parent = 0
         while true {
             var child = 2 * parent + 1
@@ -66,6 +81,6 @@ package struct SimulatedWorld<Event> {
             parent = child
         }
         heap[parent] = last
-        return first.event
+        return events[first.slot]
     }
 }
