@@ -50,6 +50,69 @@ import Timing
         #expect(parts.dropFirst().joined().allSatisfy { $0.isHexDigit })
     }
 
+    /// A static member whose rebalances may take no time at all is left alone, and is not there.
+    /// The group waits for it, but not by asking again at once for ever.
+    @Test func aTimeoutOfNothingDoesNotHoldUpTheCoordinator() throws {
+        let broker = TestBroker(config: Self.config)
+        broker.leadAll()
+        func join(_ instance: String, _ memberId: String, timeoutMs: Int32) -> UInt64 {
+            let token = broker.send(
+                .joinGroup(
+                    JoinGroupRequest(
+                        groupId: "g", sessionTimeoutMs: 10_000, rebalanceTimeoutMs: timeoutMs,
+                        memberId: memberId, groupInstanceId: instance, protocolType: "consumer",
+                        protocols: [.init(name: "range", metadata: subscription(["t"]))])),
+                GroupClient(version: 5))
+            broker.wait(milliseconds: 0)
+            return token
+        }
+        func joined(_ token: UInt64) throws -> JoinGroupResponse {
+            let response = broker.replies.last { $0.token == token }?.response
+            guard case .joinGroup(let joined)? = response else { throw Missing() }
+            return joined
+        }
+        let first = try joined(join("a", "", timeoutMs: 60_000))
+        let other = join("b", "", timeoutMs: 0)
+        _ = join("a", first.memberId, timeoutMs: 60_000)
+        let second = try joined(other)
+        for (memberId, instance) in [(first.memberId, "a"), (second.memberId, "b")] {
+            _ = broker.send(
+                .syncGroup(
+                    SyncGroupRequest(
+                        groupId: "g", generationId: second.generationId, memberId: memberId,
+                        groupInstanceId: instance)), GroupClient(version: 5))
+        }
+        broker.wait(milliseconds: 0)
+        #expect(broker.coordinator.groupCount(in: .stable) == 1)
+        _ = broker.send(
+            .leaveGroup(LeaveGroupRequest(groupId: "g", members: [.init(groupInstanceId: "a")])),
+            GroupClient(version: 5))
+        broker.wait(milliseconds: 3_000)
+        #expect(broker.coordinator.groupCount(in: .preparingRebalance) == 1)
+        // It is back at once when it comes.
+        let back = try joined(join("b", second.memberId, timeoutMs: 0))
+        #expect(back.errorCode == .none && back.members.count == 1)
+    }
+
+    /// Who has no time to ask for an assignment loses its place at once, and nobody waits.
+    @Test func membersWithoutAnyTimeAreLeftOut() {
+        let broker = TestBroker(config: Self.config)
+        broker.leadAll()
+        for instance in ["a", "b", "a"] {
+            _ = broker.send(
+                .joinGroup(
+                    JoinGroupRequest(
+                        groupId: "g", sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 0,
+                        groupInstanceId: instance, protocolType: "consumer",
+                        protocols: [.init(name: "range", metadata: subscription(["t"]))])),
+                GroupClient(version: 5))
+            broker.wait(milliseconds: 1)
+        }
+        broker.wait(milliseconds: 3_000)
+        #expect(broker.coordinator.groupCount(in: .empty) == 1)
+        #expect(broker.replies.count == 3)
+    }
+
     @Test func limits() throws {
         var config = Self.config
         config.maxGroups = 2

@@ -33,6 +33,9 @@ extension GroupCoordinator {
         }
     }
 
+    /// How often, at most, a group asks whether one of its absent static members has come back.
+    private static let shortestAbsenceMs: Int64 = 1000
+
     private func startInitialDelay(_ group: Group, delay: Int64, left: Int64) {
         group.initialDelayMs = delay
         group.initialDelayLeftMs = left
@@ -75,8 +78,10 @@ extension GroupCoordinator {
             drop(member, from: group)
         }
         if !group.members.isEmpty, !group.electLeaderAmongJoined() {
-            // Only static members are left, and none is there.
-            return startPhaseTimer(group, .join, afterMs: group.rebalanceTimeoutMs)
+            // Only static members are left, and none is there. A timeout of nothing must not make
+            // this timer due again at once, and again.
+            return startPhaseTimer(
+                group, .join, afterMs: max(group.rebalanceTimeoutMs, Self.shortestAbsenceMs))
         }
         move(group, to: group.startNextGeneration())
         guard group.state == .completingRebalance else {
