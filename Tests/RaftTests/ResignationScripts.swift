@@ -55,6 +55,27 @@ import Testing
             """)
     }
 
+    /// One that is told that it cannot lead does not stand again on the spot, and again, and again.
+    @Test func theOnlyVoterThatResignsTakesItsTime() {
+        RaftScript.expect(
+            """
+            > node 1 voters 1 epoch 1
+              persist epoch 2 leader 1 voted 1@0-1
+              became leader of epoch 2 from 0
+              leader 1 epoch 2
+              is leader
+            > resign epoch 2
+              lost leadership of epoch 2
+              is resigned
+            > timer
+            > wait ms 3000
+              persist epoch 4 leader 1 voted 1@0-1
+              became leader of epoch 4 from 1
+              leader 1 epoch 4
+              is leader
+            """)
+    }
+
     @Test func aLeaderHandsOver() {
         RaftScript.expect(
             """

@@ -169,7 +169,7 @@ extension RaftNode {
         let everybody = state.acknowledged.allSatisfy { $0 }
         if shutDownDeadline != nil {
             if everybody { return try finishShutDown() }
-        } else if state.deadline <= now || voters.voters.count == 1 {
+        } else if state.deadline <= now {
             try checkEpochsLeft()
             // In its own epoch it can neither vote nor follow.
             try becomeUnattached(epoch: election.epoch + 1)
