@@ -72,6 +72,7 @@ let package = Package(
         room("Timing", in: "Support"),
         room("Addresses", in: "Support", uses: ["Bytes"]),
         room("Telemetry", in: "Support", uses: ["Timing", logging]),
+        room("Supervision", in: "Support", uses: ["Timing", "CLinux"]),
         room("ConfigFile", in: "Support", uses: ["Addresses", "Timing", "CYaml"]),
 
         // Gateway, pure
@@ -92,9 +93,8 @@ let package = Package(
             "GatewayRuntime", in: "Gateway",
             uses: [
                 "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy", "AdminAPI", "LinuxNet",
-                "Bytes", "Timing", "Addresses", "Telemetry", "ConfigFile", "CLinux", logging, nio,
-                nioPosix,
-                nioHTTP,
+                "Bytes", "Timing", "Addresses", "Telemetry", "Supervision", "ConfigFile", "CLinux",
+                logging, nio, nioPosix, nioHTTP,
             ]),
 
         // Kafka, pure (NIOCore for its ByteBuffer)
@@ -123,9 +123,8 @@ let package = Package(
             "BrokerRuntime", in: "Kafka",
             uses: [
                 "BrokerCore", "BrokerConfig", "Replication", "Metadata", "Raft", "CommitLog",
-                "KafkaRecords", "KafkaWire", "Timing", "Telemetry", "CLinux", logging, nio,
-                nioPosix,
-                nioHTTP,
+                "KafkaRecords", "KafkaWire", "Timing", "Telemetry", "Supervision", "CLinux",
+                logging, nio, nioPosix, nioHTTP,
             ]),
 
         // The WAN relay of demo, tests and benchmarks
@@ -157,7 +156,9 @@ let package = Package(
         // Tests
         suite(
             "SupportTests",
-            uses: ["Bytes", "Timing", "Addresses", "ConfigFile", "Telemetry", logging]),
+            uses: [
+                "Bytes", "Timing", "Addresses", "ConfigFile", "Telemetry", "Supervision", logging,
+            ]),
         suite(
             "NoiseTests", uses: ["Noise", "Bytes", "Timing", "CSodium"], excludes: ["reference"]),
         suite("PacketsTests", uses: ["Packets", "Bytes", "Addresses"]),
@@ -204,7 +205,10 @@ let package = Package(
             ]),
         suite(
             "BrokerRuntimeTests",
-            uses: ["BrokerRuntime", "BrokerCore", "CommitLog", "KafkaWire", nio, nioEmbedded]),
+            uses: [
+                "BrokerRuntime", "BrokerCore", "CommitLog", "KafkaWire", "Supervision", "Timing",
+                logging, nio, nioPosix, nioEmbedded,
+            ]),
         suite(
             "BrokerCoreTests",
             uses: [
@@ -232,6 +236,8 @@ let package = Package(
             dependencies: [
                 "EstablishedTunnel", "Tunnel", "Noise", "Packets", "SliceModel", "AdminAPI",
                 "LinuxNet", "WanModel", "Timing", "Addresses",
+                "BrokerCore", "BrokerConfig", "Groups", "Metadata", "CommitLog", "KafkaRecords",
+                "KafkaWire", "SimulatedDisk", nio,
             ],
             path: "Tests/Fuzz/Targets", swiftSettings: strict),
         .target(name: "CAllocationCounter", path: "Tests/Support/CAllocationCounter"),

@@ -15,7 +15,8 @@ from confluent_kafka.admin import AdminClient
 
 sys.path.append(str(Path(__file__).parents[1] / "Clients"))
 
-from nodes import BrokerCluster, client, make_topic, read, send, values, wait_until  # noqa: E402
+from nodes import (  # noqa: E402
+    BrokerCluster, broker_program, client, make_topic, read, send, values, wait_until)
 from wire import API_VERSIONS, Wire, api_versions, frame, ranges_of  # noqa: E402
 
 
@@ -166,6 +167,70 @@ def test_ten_thousand_idle_connections(one):
             for one_of_them in crowd:
                 one_of_them.close()
         wait_until(lambda: len(list(files.iterdir())) < 200, 30, "all to be let go")
+        # And the next crowd finds the room that this one has left.
+        after_first = node.resident_bytes()
+        crowd = []
+        try:
+            for _ in range(count):
+                crowd.append(socket.create_connection((node.host, node.port), 10))
+            wait_until(lambda: len(list(files.iterdir())) > count, 30, "all to be taken")
+            assert (node.resident_bytes() - after_first) / count < 3_000
+        finally:
+            for one_of_them in crowd:
+                one_of_them.close()
+        wait_until(lambda: len(list(files.iterdir())) < 200, 30, "all to be let go")
+    decides(one, "after")
+
+
+def test_files_run_out(lab):
+    """Clients cannot take the files that partitions need, and the node says so, once. 200 files are
+    little: half of them are for connections, of those to come."""
+    cluster = BrokerCluster(lab, 1, start=False)
+    node = cluster[1]
+    node.process = lab.start(
+        ["prlimit", "--nofile=200", broker_program(), "start", "--config", node.file],
+        label="few files")
+    node.wait_ready()
+    assert "does not fit into the 200 files" in node.process.output()
+    first = Wire(node)
+    api_versions(first)
+    crowd = []
+    try:
+        for _ in range(400):
+            crowd.append(socket.create_connection((node.host, node.port), 10))
+        for one_of_them in crowd[-200:]:
+            one_of_them.settimeout(10)
+            with contextlib.suppress(ConnectionResetError):
+                assert one_of_them.recv(1) == b""
+        api_versions(first)
+        files = len(list(Path(f"/proc/{node.process.pid}/fd").iterdir()))
+        assert 100 < files < 180
+        assert node.process.output().count("is refused: there are as many as") == 1
+    finally:
+        first.__exit__()
+        for one_of_them in crowd:
+            one_of_them.close()
+    decides(cluster, "after")
+
+
+def test_files_of_the_machine_run_out(one):
+    """The limit falls while the node runs, below what it has open: it accepts nobody, lives, says
+    so, and goes on when there are files again."""
+    node = one[1]
+    with Wire(node) as first:
+        api_versions(first)
+        soft, hard = resource.prlimit(node.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(node.process.pid, resource.RLIMIT_NOFILE, (10, hard))
+        crowd = [socket.create_connection((node.host, node.port), 10) for _ in range(50)]
+        try:
+            node.process.wait_for("no connection to PLAINTEXT.* can be accepted, as no more files")
+            for _ in range(100):
+                api_versions(first)  # whom it has, it serves
+            assert node.process.output().count("can be accepted, as no more files") == 1
+        finally:
+            resource.prlimit(node.process.pid, resource.RLIMIT_NOFILE, (soft, hard))
+            for one_of_them in crowd:
+                one_of_them.close()
     decides(one, "after")
 
 

@@ -6,10 +6,8 @@ import Testing
 /// Whether these tests may make namespaces. They say so where they are skipped.
 let isRoot: Bool = geteuid() == 0
 
-// SOCK_STREAM, SOCK_DGRAM and MSG_DONTWAIT, whose Swift type depends on which C module came first.
+// SOCK_STREAM, whose Swift type depends on which C module came first.
 let streamSocket: Int32 = 1
-let datagramSocket: Int32 = 2
-let withoutWaiting: Int32 = 0x40
 
 private let counter = Atomic<Int>(0)
 

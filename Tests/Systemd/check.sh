@@ -1,12 +1,14 @@
 #!/bin/bash
-# Holds the unit to what its comments promise, without a running systemd: systemd finds nothing to
-# complain about, the rating does not slip, nothing gives the service a mount namespace of its
-# own, every system call that the daemon was seen to make passes the filter, and the daemon does
-# its work under it.
+# Holds the units to what their comments promise, without a running systemd: systemd finds nothing
+# to complain about and the ratings do not slip. Of the gateway's: nothing gives the service a mount
+# namespace of its own, every system call that the daemon was seen to make passes the filter, and
+# the daemon does its work under it.
 set -u
 cd "$(dirname "$0")"
 unit=../../Systemd/slice-gateway.service
 worst=45 # tenths of the exposure level that systemd-analyze prints
+brokerUnit=../../Systemd/slice-broker.service
+brokerWorst=13
 failures=0
 
 fail() {
@@ -21,21 +23,26 @@ command -v systemd-analyze >/dev/null || {
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# The programs need not be installed where the unit looks for them.
-sed -E 's#^(Exec[A-Za-z]+=)/usr/local/bin/[a-z-]+#\1/bin/true#' "$unit" \
-    >"$scratch/slice-gateway.service"
-
-complaints=$(systemd-analyze verify "$scratch/slice-gateway.service" 2>&1)
-code=$?
-if [ $code -ne 0 ] || [ -n "$complaints" ]; then
-    fail "systemd-analyze verify: exit code $code: $complaints"
-fi
-
-rating=$(systemd-analyze security --no-pager --offline=true --threshold=$worst \
-    "$scratch/slice-gateway.service" 2>&1)
-code=$?
-level=$(printf '%s\n' "$rating" | sed -n 's/.*Overall exposure level.*: \([0-9.]*\) .*/\1/p')
-[ $code -eq 0 ] || fail "systemd-analyze security: exposure ${level:-?}, more than $worst tenths"
+# rate UNIT WORST: systemd finds nothing to complain about, and the rating does not slip.
+rate() {
+    local name=${1##*/} complaints rating code
+    # The programs need not be installed where the unit looks for them.
+    sed -E 's#^(Exec[A-Za-z]+=)/usr/local/bin/[a-z-]+#\1/bin/true#' "$1" >"$scratch/$name"
+    complaints=$(systemd-analyze verify "$scratch/$name" 2>&1)
+    code=$?
+    if [ $code -ne 0 ] || [ -n "$complaints" ]; then
+        fail "$name: systemd-analyze verify: exit code $code: $complaints"
+    fi
+    rating=$(systemd-analyze security --no-pager --offline=true --threshold="$2" \
+        "$scratch/$name" 2>&1)
+    code=$?
+    level=$(printf '%s\n' "$rating" | sed -n 's/.*Overall exposure level.*: \([0-9.]*\) .*/\1/p')
+    [ $code -eq 0 ] ||
+        fail "$name: systemd-analyze security: exposure ${level:-?}, more than $2 tenths"
+}
+rate "$brokerUnit" $brokerWorst
+brokerLevel=$level
+rate "$unit" $worst
 
 # systemd.exec(5): any of these gives the service a mount namespace from which no mount reaches
 # the host, and nobody would see the router namespaces under /run/netns.
@@ -138,5 +145,6 @@ if [ "$(id -u)" = 0 ] && [ -x "${SLICE_GATEWAY_BIN:-}" ] && [ -x "${SLICECTL_BIN
 fi
 
 if [ $failures -gt 0 ]; then exit 1; fi
-printf 'unit: verified, exposure level %s, %s system calls pass the filter; daemon %s\n' \
+printf 'gateway: verified, exposure level %s, %s system calls pass the filter; daemon %s\n' \
     "$level" "$(wc -l <"$scratch/needed")" "$ran"
+printf 'broker: verified, exposure level %s\n' "$brokerLevel"

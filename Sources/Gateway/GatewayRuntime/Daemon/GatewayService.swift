@@ -3,6 +3,7 @@ import Glibc
 import LinuxNet
 import Logging
 import SliceModel
+import Supervision
 import Timing
 
 /// `slice-gateway --config FILE`: the daemon from its first line to its last.
@@ -23,7 +24,7 @@ package enum GatewayService {
                 logger.info("stopping: signal \(signal)")
                 break
             }
-            try? notifier.reloading()
+            try? notifier.reloading(now: MonotonicClock.now())
             do {
                 _ = try await daemon.reload()
             } catch let problems as ConfigProblems {

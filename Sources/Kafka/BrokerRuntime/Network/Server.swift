@@ -7,6 +7,8 @@ import NIOPosix
 struct ServerLimits: Sendable {
     var maximumFrameBytes: Int
     var maximumConnections: Int
+    /// The same for the controllers' listener, to which only nodes connect.
+    var maximumQuorumConnections: Int
     var maximumConnectionsPerAddress: Int
     var maximumInFlight: Int
     var idleTimeout: TimeAmount
@@ -15,9 +17,11 @@ struct ServerLimits: Sendable {
     var sendBufferBytes: Int
     var receiveBufferBytes: Int
 
-    init(_ config: BrokerConfig) {
+    init(_ config: BrokerConfig, _ files: OpenFiles) {
         maximumFrameBytes = Int(config.integer("socket.request.max.bytes"))
-        maximumConnections = Int(config.integer("max.connections"))
+        let most = Int(config.integer("max.connections"))
+        maximumConnections = min(most, files.forClients)
+        maximumQuorumConnections = min(most, files.forQuorum)
         maximumConnectionsPerAddress = Int(config.integer("max.connections.per.ip"))
         maximumInFlight = Int(config.integer("max.inflight.requests.per.connection"))
         idleTimeout = .milliseconds(min(config.integer("connections.max.idle.ms"), 1 << 40))
@@ -25,24 +29,41 @@ struct ServerLimits: Sendable {
         sendBufferBytes = Int(config.integer("socket.send.buffer.bytes"))
         receiveBufferBytes = Int(config.integer("socket.receive.buffer.bytes"))
     }
+
+    /// What to say if the files that may be open do not suffice for what is configured.
+    func shortage(_ config: BrokerConfig, _ files: OpenFiles) -> String? {
+        guard maximumConnections < Int(config.integer("max.connections")) else { return nil }
+        return "max.connections=\(config.text("max.connections")) does not fit into the "
+            + "\(files.limit) files this process may have open: \(maximumConnections) connections "
+            + "are taken at a time; raise LimitNOFILE (ulimit -n), or lower max.connections"
+    }
 }
 
 /// Counts connections and gives them their numbers. One event loop owns it.
 final class ConnectionCensus {
-    private let limits: ServerLimits
+    private let maximum: Int
+    private let maximumPerAddress: Int
     private var nextID: UInt64 = 1
     private var byAddress: [String: Int] = [:]
     private(set) var count = 0
     private(set) var refused = 0
+    private var refusals: Refusals
 
-    init(limits: ServerLimits) { self.limits = limits }
+    init(maximum: Int, perAddress: Int, logger: Logger) {
+        self.maximum = maximum
+        maximumPerAddress = perAddress
+        refusals = Refusals(logger)
+    }
 
     /// - Returns: nil if there are enough connections, of all or of this address.
     func admit(_ address: String) -> UInt64? {
-        guard count < limits.maximumConnections,
-            byAddress[address, default: 0] < limits.maximumConnectionsPerAddress
+        guard count < maximum, byAddress[address, default: 0] < maximumPerAddress
         else {
             refused += 1
+            let bounds = "max.connections, max.connections.per.ip or the limit of open files"
+            refusals.say(
+                .warning,
+                "a connection of \(address) is refused: there are as many as \(bounds) allow")
             return nil
         }
         count += 1
@@ -63,11 +84,18 @@ enum Server {
     /// - Throws: why the address cannot be listened at.
     static func listen<Node>(
         _ listener: Listener, for nodeLoop: NIOLoopBound<NodeLoop<Node>>,
-        census: NIOLoopBound<ConnectionCensus>, on loop: any EventLoop, limits: ServerLimits
+        census: NIOLoopBound<ConnectionCensus>, on loop: any EventLoop, limits: ServerLimits,
+        logger: Logger
     ) async throws -> any Channel {
         var bootstrap = ServerBootstrap(group: loop, childGroup: loop)
             .serverChannelOption(.backlog, value: Int32(clamping: limits.backlog))
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        AcceptErrors("\(listener)", logger: logger))
+                }
+            }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(
                 .writeBufferWaterMark,

@@ -6,6 +6,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import Replication
+import Supervision
 import Timing
 
 /// A running node: its event loops, its listeners, its data.
@@ -45,7 +46,9 @@ package final class BrokerProcess: Sendable {
         flushers.start()
         let data = try DataDirectory.open(config)
         self.data.withValue { $0 = data }
-        let limits = ServerLimits(config)
+        let files = OpenFiles.raised()
+        let limits = ServerLimits(config, files)
+        if let problem = limits.shortage(config, files) { logger.warning("\(problem)") }
         let quorum = try await startQuorum(data, limits)
         guard config.isBroker else {
             ready()
@@ -80,13 +83,24 @@ package final class BrokerProcess: Sendable {
             return NIOLoopBound(host, eventLoop: loop)
         }.get()
         let census = try await loop.submit {
-            NIOLoopBound(ConnectionCensus(limits: limits), eventLoop: loop)
+            NIOLoopBound(
+                ConnectionCensus(
+                    maximum: limits.maximumQuorumConnections,
+                    perAddress: limits.maximumConnectionsPerAddress,
+                    logger: Self.logger(logger, "quorum")), eventLoop: loop)
         }.get()
         let nodeLoop = try await loop.submit {
             NIOLoopBound(host.value.loop, eventLoop: loop)
         }.get()
         for listener in config.controllerListeners {
             try await listen(listener, nodeLoop, census, loop, limits)
+        }
+        status.withValue { status in
+            status.quorum = {
+                let node = nodeLoop.value.node
+                let leader = node.leaderID.map { "controller \($0) leads" } ?? "no controller leads"
+                return "node \(config.nodeID): \(leader) in epoch \(node.epoch)"
+            }
         }
         try await loop.submit { host.value.loop.drain() }.get()
         return host
@@ -126,7 +140,11 @@ package final class BrokerProcess: Sendable {
             return NIOLoopBound(nodeLoop, eventLoop: loop)
         }.get()
         let census = try await loop.submit {
-            NIOLoopBound(ConnectionCensus(limits: limits), eventLoop: loop)
+            NIOLoopBound(
+                ConnectionCensus(
+                    maximum: limits.maximumConnections,
+                    perAddress: limits.maximumConnectionsPerAddress,
+                    logger: Self.logger(logger, "broker")), eventLoop: loop)
         }.get()
         for listener in config.brokerListeners {
             try await listen(listener, nodeLoop, census, loop, limits)
@@ -145,6 +163,13 @@ package final class BrokerProcess: Sendable {
                         }
                     }
                 }
+            }
+        }
+        status.withValue { status in
+            status.broker = {
+                let hosted = nodeLoop.value.node.replicas.replicas
+                return "\(hosted.count) partitions, \(hosted.count(where: \.isLeader)) led, "
+                    + "\(nodeLoop.value.connectionCount) connections"
             }
         }
         shutDownBroker.withValue { shutDown in
@@ -192,6 +217,33 @@ package final class BrokerProcess: Sendable {
         }
     }
 
+    // MARK: What it says of itself
+
+    /// One line for who looks at the service.
+    func summary() async -> String {
+        let quorum = try? await quorumLoop.submit { [status] in
+            status.withValue { $0.quorum }?() ?? ""
+        }.get()
+        let broker = try? await brokerLoop.submit { [status] in
+            status.withValue { $0.broker }?() ?? ""
+        }.get()
+        return [quorum, broker].compactMap { $0 }.filter { !$0.isEmpty }
+            .joined(separator: "; ")
+    }
+
+    func supervisor(_ notifier: ServiceNotifier) -> Supervisor {
+        Supervisor(
+            notifier, [("broker", brokerLoop), ("metadata quorum", quorumLoop)], logger: logger)
+    }
+
+    /// Each is called on its part's loop.
+    private struct Status {
+        var quorum: (@Sendable () -> String)?
+        var broker: (@Sendable () -> String)?
+    }
+
+    private let status = LockedBox(Status())
+
     package func close() async {
         try? await group.shutdownGracefully()
         try? await flushers.shutdownGracefully()
@@ -206,7 +258,8 @@ package final class BrokerProcess: Sendable {
     ) async throws {
         do {
             _ = try await Server.listen(
-                listener, for: nodeLoop, census: census, on: loop, limits: limits)
+                listener, for: nodeLoop, census: census, on: loop, limits: limits,
+                logger: logger)
         } catch {
             throw NodeStartError(
                 "cannot listen at \(listener): \(SystemFailure.words(error)). Is another process "

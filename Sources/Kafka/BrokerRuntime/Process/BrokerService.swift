@@ -1,5 +1,6 @@
 import BrokerConfig
 import Logging
+import Supervision
 import Synchronization
 
 /// `slice-broker start`: the node from its first line to its last.
@@ -10,18 +11,32 @@ package enum BrokerService {
     ) async -> String? {
         let (ends, continuation) = AsyncStream<String?>.makeStream()
         let process = BrokerProcess(config, logger: logger) { continuation.yield($0) }
+        let supervisor = process.supervisor(.fromEnvironment())
         let waiting = Task {
             for await signal in signals {
                 logger.info("stopping: signal \(signal)")
+                supervisor.stopping("stopping: leaderships are handed over")
                 process.shutDown()
             }
         }
-        defer { waiting.cancel() }
+        let (readiness, isReady) = AsyncStream<Void>.makeStream()
+        let watching = Task {
+            for await _ in readiness { break }
+            guard !Task.isCancelled else { return }
+            supervisor.ready(await process.summary())
+            await supervisor.keepAlive { await process.summary() }
+        }
+        defer {
+            waiting.cancel()
+            watching.cancel()
+        }
         do {
             let roles = config.roles.map(\.rawValue).sorted().joined(separator: " and ")
             logger.info("node \(config.nodeID) starts as \(roles)")
+            supervisor.status("starts as \(roles)")
             try await process.start {
                 logger.notice("node \(config.nodeID) is ready")
+                isReady.yield()
             }
         } catch {
             await process.close()
@@ -32,6 +47,9 @@ package enum BrokerService {
             problem = end
             break
         }
+        // Cancelled before the loops are gone, which would take no more questions.
+        watching.cancel()
+        await watching.value
         await process.close()
         if problem == nil { logger.info("stopped") }
         return problem

@@ -30,20 +30,20 @@ package struct ServiceNotifier: Sendable {
         ServiceNotifier(environment: { getenv($0).map { String(cString: $0) } })
     }
 
-    package func ready(status: String? = nil) throws(LinuxError) {
+    package func ready(status: String? = nil) throws(NotifyError) {
         try send(["READY=1"] + (status.map { ["STATUS=\(Self.line($0))"] } ?? []))
     }
 
     /// Followed by `ready()`. Type=notify-reload wants to know when it began.
-    package func reloading(now: Instant = MonotonicClock.now()) throws(LinuxError) {
+    package func reloading(now: Instant) throws(NotifyError) {
         try send(["RELOADING=1", "MONOTONIC_USEC=\(now.nanoseconds / 1_000)"])
     }
 
-    package func stopping() throws(LinuxError) { try send(["STOPPING=1"]) }
-    package func alive() throws(LinuxError) { try send(["WATCHDOG=1"]) }
+    package func stopping() throws(NotifyError) { try send(["STOPPING=1"]) }
+    package func alive() throws(NotifyError) { try send(["WATCHDOG=1"]) }
 
     /// One line for `systemctl status`.
-    package func status(_ text: String) throws(LinuxError) {
+    package func status(_ text: String) throws(NotifyError) {
         try send(["STATUS=\(Self.line(text))"])
     }
 
@@ -52,16 +52,32 @@ package struct ServiceNotifier: Sendable {
         String(decoding: text.utf8.map { $0 < 32 ? 32 : $0 }, as: UTF8.self)
     }
 
-    private func send(_ assignments: [String]) throws(LinuxError) {
+    private func send(_ assignments: [String]) throws(NotifyError) {
         guard let socketPath else { return }
         let kind = Int32(clinux_sock_dgram) | Int32(clinux_sock_cloexec)
-        let fd = Int32(
-            try check(system { Int(socket(AF_UNIX, kind, 0)) }, "open", "notification socket"))
+        let fd = socket(AF_UNIX, kind, 0)
+        guard fd >= 0 else { throw NotifyError(object: "a socket for \(socketPath)", errno: errno) }
         defer { close(fd) }
         let text = Array(assignments.joined(separator: "\n").utf8)
-        let result = shim {
-            clinux_notify_send(fd, socketPath, socketPath.utf8.count, text, text.count)
-        }
-        try check(result, "notify", socketPath)
+        var result: Int32
+        repeat {
+            result = clinux_notify_send(fd, socketPath, socketPath.utf8.count, text, text.count)
+        } while result == -EINTR
+        guard result >= 0 else { throw NotifyError(object: socketPath, errno: -result) }
+    }
+}
+
+/// The service manager could not be told.
+package struct NotifyError: Error, Hashable, Sendable, CustomStringConvertible {
+    package var object: String
+    package var errno: Int32
+
+    package init(object: String, errno: Int32) {
+        self.object = object
+        self.errno = errno
+    }
+
+    package var description: String {
+        "cannot notify \(object): \(String(cString: strerror(errno)))"
     }
 }
