@@ -195,7 +195,9 @@ package struct BrokerConfig: Sendable {
 
     private static func unknown(_ name: String) -> String {
         if let why = later[name] { return "\(name) is not supported: \(why)" }
-        let near = BrokerProperty.all.map(\.name).filter { distance($0, name) <= 3 }
+        let near = BrokerProperty.all.map(\.name).filter {
+            abs($0.utf8.count - name.utf8.count) <= 3 && distance($0, name) <= 3
+        }
         let hint = near.isEmpty ? "" : "; did you mean \(near.joined(separator: " or "))?"
         return "\(quoted(name)) is not a property of this broker\(hint)"
     }

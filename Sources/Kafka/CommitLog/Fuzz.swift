@@ -17,7 +17,7 @@ package func fuzzSegmentRecovery(_ bytes: UnsafeRawBufferPointer) {
         let length = min(Int(rest[start + 2]) << 8 | Int(rest[start + 3]), rest.count - 4)
         var content = ByteBuffer(bytes: rest[(start + 4)..<(start + 4 + length)])
         let kind = rest[start]
-        if kind & 0x80 != 0 { FuzzedLog.mend(&content) }
+        if kind & 0x80 != 0 { fuzzMendChecksums(of: &content) }
         guard let path = FuzzedLog.path(kind & 0x7f, rest[start + 1]) else { return }
         if path.hasSuffix("cleanshutdown") || path.hasSuffix("recovery-point-offset-checkpoint") {
             isBelieved = true
@@ -48,20 +48,6 @@ private enum FuzzedLog {
         return name.path(in: "/logs/f-0")
     }
 
-    static func mend(_ bytes: inout ByteBuffer) {
-        var index = bytes.readerIndex
-        while let header = try? RecordBatchHeader(at: index, in: bytes),
-            header.sizeInBytes <= bytes.writerIndex - index
-        {
-            let checked = bytes.getSlice(
-                at: index + RecordBatchHeader.checkedOffset,
-                length: header.sizeInBytes - RecordBatchHeader.checkedOffset)
-            let sum = (checked ?? ByteBuffer()).withUnsafeReadableBytes { crc32c($0) }
-            bytes.setInteger(sum, at: index + RecordBatchHeader.crcOffset)
-            index += header.sizeInBytes
-        }
-    }
-
     static func open(_ disk: MemoryDisk) -> (LogDirectory, PartitionLog)? {
         var config = LogConfig()
         config.isCompacted = true
@@ -70,7 +56,10 @@ private enum FuzzedLog {
         guard let directory = try? LogDirectory(path: "/logs", disk: disk) else { return nil }
         let log = try? directory.openLog(
             partition, topicId: nil, config: config, nowMs: 1000, unique: "u")
-        guard let log else { return nil }
+        guard let log else {
+            directory.abandon()
+            return nil
+        }
         return (directory, log)
     }
 
@@ -97,6 +86,7 @@ private enum FuzzedLog {
 
     static func live(on disk: MemoryDisk, isBelieved: Bool) {
         guard let (directory, log) = open(disk) else { return }
+        defer { directory.abandon() }
         precondition(log.logStartOffset >= 0 && log.logStartOffset <= log.logEndOffset)
         precondition(log.flushedOffset <= log.logEndOffset)
         walk(log, isBelieved: isBelieved)
@@ -111,7 +101,8 @@ private enum FuzzedLog {
         let end = log.logEndOffset
         try? log.flush()
         // As after a crash of the process.
-        if let (_, again) = open(disk.copy()) {
+        if let (other, again) = open(disk.copy()) {
+            defer { other.abandon() }
             if !isBelieved { precondition(again.logEndOffset == end, "recovery is not repeatable") }
             walk(again, isBelieved: isBelieved)
         }
@@ -124,7 +115,8 @@ private enum FuzzedLog {
         walk(log, isBelieved: isBelieved)
         _ = try? log.applyRetention(nowMs: Int64.max, highWatermark: log.logEndOffset)
         let last = log.logEndOffset
-        guard (try? directory.close()) != nil, let (_, next) = open(disk) else { return }
+        guard (try? directory.close()) != nil, let (after, next) = open(disk) else { return }
+        defer { after.abandon() }
         if !isBelieved { precondition(next.logEndOffset == last, "a clean close loses something") }
     }
 

@@ -50,6 +50,22 @@ private func fuzzRebuild(_ records: [Record], of batch: RecordBatch) {
     else { preconditionFailure("a rebuilt batch is another one") }
 }
 
+/// For fuzzing: gives whole batches the checksums that their bytes have, so that what is behind
+/// the check is reached too.
+package func fuzzMendChecksums(of bytes: inout ByteBuffer) {
+    var index = bytes.readerIndex
+    while let header = try? RecordBatchHeader(at: index, in: bytes),
+        header.sizeInBytes <= bytes.writerIndex - index
+    {
+        let checked = bytes.getSlice(
+            at: index + RecordBatchHeader.checkedOffset,
+            length: header.sizeInBytes - RecordBatchHeader.checkedOffset)
+        let sum = (checked ?? ByteBuffer()).withUnsafeReadableBytes { crc32c($0) }
+        bytes.setInteger(sum, at: index + RecordBatchHeader.crcOffset)
+        index += header.sizeInBytes
+    }
+}
+
 /// For fuzzing: the first byte picks a codec, the second a limit, the rest is decompressed or
 /// refused; then it is compressed, and comes back.
 package func fuzzDecompress(_ bytes: UnsafeRawBufferPointer) {

@@ -57,6 +57,11 @@ struct FetchSessionCache {
 
     mutating func remove(_ session: FetchSession) { sessions[session.id] = nil }
 
+    mutating func removeAll() {
+        for session in sessions.values { session.close() }
+        sessions.removeAll()
+    }
+
     /// Whom a new session displaces: one not used for a while; else a smaller one, a consumer's
     /// before a follower's. Sessions are left alone in their first minutes, except that a
     /// follower may displace a consumer at any time.

@@ -35,6 +35,10 @@ package final class ReplicaManager {
     private var nextISRCheck: Instant?
     private var hurried: Set<Int32> = []
 
+    /// Lets go of fetch sessions: they and the replicas hold each other. For who has many of these
+    /// in one process.
+    package func abandonSessions() { sessions.removeAll() }
+
     package init(
         brokerId: Int32, config: ReplicationConfig, directory: any TopicDirectory,
         logs: any LogStore, seed: UInt64, highWatermarks: [TopicPartition: Int64] = [:]

@@ -5,26 +5,29 @@ package struct FuzzTarget: Sendable {
     package let maximumBytes: Int
     /// What a corpus starts from.
     package let seeds: @Sendable () -> [[UInt8]]
+    /// How many times a test cuts each input short, and turns a bit of it.
+    package let replays: Int
     /// Words that a fuzzer would not guess.
     package let words: [String]
     /// Traps if a law is broken; anything else is fine.
     package let run: @Sendable (UnsafeRawBufferPointer) -> Void
 
     package init(
-        _ name: String, maximumBytes: Int = 4096, words: [String] = [],
+        _ name: String, maximumBytes: Int = 4096, replays: Int = 24, words: [String] = [],
         seeds: @escaping @Sendable () -> [[UInt8]] = { [] },
         run: @escaping @Sendable (UnsafeRawBufferPointer) -> Void
     ) {
         self.name = name
         self.maximumBytes = maximumBytes
         self.seeds = seeds
+        self.replays = replays
         self.words = words
         self.run = run
     }
 
     /// All targets by name, without the canary.
     package static let all: [FuzzTarget] =
-        noise + packets + packetPath + texts + [netlink, device]
+        noise + packets + packetPath + texts + [netlink, device] + kafka
 
     package static func named(_ name: String) -> FuzzTarget? {
         (all + [canary]).first { $0.name == name }

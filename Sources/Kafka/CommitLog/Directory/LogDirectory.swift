@@ -361,6 +361,10 @@ package final class LogDirectory {
 
     // MARK: The end
 
+    /// Lets go of the logs without a word to the disk, as the end of the process does: they and
+    /// the directory hold each other. For who opens many in one process.
+    package func abandon() { logs.removeAll() }
+
     /// Flushes and closes every log and says so on the disk: the next start reads nothing again.
     /// - Parameter brokerEpoch: under which the broker was registered, for the controller's
     ///   eligible leader replicas (KIP-966).
