@@ -49,6 +49,11 @@ extension SessionPartition {
             awaitsName = false
         }
         readsAhead = wish == .start || wish == .goOn
+        // What was answered before it asked anew it may not have taken.
+        if wish == .start {
+            sentHighWatermark = -1
+            sentLogStart = -1
+        }
     }
 }
 
