@@ -1,5 +1,6 @@
 import BrokerCore
 import CommitLog
+import Metadata
 import NIOCore
 import Replication
 import SimulatedDisk
@@ -120,7 +121,11 @@ extension ClusterSimulation {
         case .send(let request):
             send(request, from: .node(index, part, generation: node.generation))
         case .log(let line):
-            if line.message.contains("below the high watermark") {
+            // Of a compacted partition a leader may have lost the records by which it knew an
+            // epoch, as later ones replace them: what is cut off there comes again.
+            if line.message.contains("below the high watermark"),
+                !line.message.hasPrefix(TopicName.consumerOffsets)
+            {
                 checks.problem = "node \(node.id): \(line.message)"
             }
             log("node \(node.id): \(line.message)")
