@@ -78,11 +78,18 @@ extension PartitionReplica {
         var outcome = AppendOutcome()
         guard role == .leader, let log else {
             outcome.error = role == .offline ? .kafkaStorageError : .notLeaderOrFollower
+            if origin == .client { refused.note(batches) }
+            return outcome
+        }
+        if origin == .client, refused.precede(batches, in: log.producers) {
+            outcome.error = .notEnoughReplicas
+            outcome.message = "a batch of this producer that was refused has to come first"
             return outcome
         }
         if acks == -1 {
             let needed = effectiveMinISR
             if metadata.isr.count < needed {
+                if origin == .client { refused.note(batches) }
                 outcome.error = .notEnoughReplicas
                 outcome.message =
                     "\(metadata.isr.count) replicas in sync, min.insync.replicas is \(needed)"

@@ -38,6 +38,8 @@ package final class PartitionReplica {
     var proposal: ISRProposal?
     /// Requests with `acks=all`, by the high watermark that acknowledges them.
     var acks = AckQueue()
+    /// What producers have to send again first.
+    var refused = RefusedSequences()
     /// Requests with `acks=1` to a topic with `flush.messages`, by the durable end.
     var flushAcks = AckQueue()
     var deletes: [DeleteTicket] = []
