@@ -7,6 +7,8 @@ import pathlib
 import sys
 import uuid
 
+from differences import LATER, OURS
+
 VERSION = "3.0.12"
 
 
@@ -58,6 +60,28 @@ def kafka_field(struct, ours):
     raise KeyError(ours.name)
 
 
+def is_ours(codec, field):
+    """Whether nobody but brokers of ours has that field."""
+    return any(message == codec.name and path.split(".")[-1] == field.name and why == OURS
+               for (message, path), why in LATER.items())
+
+
+def without_ours(codec, value, fields=None):
+    """What kafka-python can say of one of our values: fields that are ours have their default."""
+    found = dict(value)
+    for field in codec.message.fields if fields is None else fields:
+        if field.name not in value:
+            continue
+        if is_ours(codec, field):
+            del found[field.name]
+        elif field.element in codec.message.structs and value[field.name] is not None:
+            inner = codec.message.structs[field.element].fields
+            one = value[field.name]
+            found[field.name] = [without_ours(codec, item, inner) for item in one] \
+                if field.is_array else without_ours(codec, one, inner)
+    return found
+
+
 def build(codec, struct, fields, value, version, data_class):
     """kafka-python's object for one of our values."""
     arguments = {}
@@ -91,7 +115,7 @@ def plain(codec, struct, fields, decoded, version):
     """One of our values for kafka-python's object."""
     value = {}
     for field in fields:
-        if not field.versions.low <= version <= field.versions.high:
+        if not field.versions.low <= version <= field.versions.high or is_ours(codec, field):
             continue
         theirs = kafka_field(struct, field)
         found = getattr(decoded, theirs.name)
