@@ -75,11 +75,13 @@ struct DirectoryAssignments {
 extension BrokerNode {
     /// A replica was assigned to this broker, or changed. One that is not in sync is not said to be
     /// here yet: were it the last leader, and its disk a new one, it would be elected for what it
-    /// had, and the others would throw away what they have.
+    /// had, and the others would throw away what they have. The only replica has nobody to get it
+    /// from: there the partition begins anew.
     func checkDirectory(of key: PartitionKey, _ partition: PartitionRegistration) {
         let isElsewhere = partition.directory(of: config.nodeID) != identity.directoryID
-        assignments.learned(
-            key, isMisplaced: isElsewhere && partition.isr.contains(config.nodeID), now: now)
+        let hasAll =
+            partition.isr.contains(config.nodeID) || partition.replicas == [config.nodeID]
+        assignments.learned(key, isMisplaced: isElsewhere && hasAll, now: now)
     }
 
     var nextAssignment: Instant? {
