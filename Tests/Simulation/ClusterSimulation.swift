@@ -119,6 +119,13 @@ final class ClusterSimulation {
         world.schedule(.trouble, after: .seconds(4))
     }
 
+    /// What waits for an answer, or for a node to go on, holds what holds it: a run that is over
+    /// would never leave memory.
+    func letGo() {
+        for client in clients { client.forgetRequests() }
+        for node in nodes { node.letGo() }
+    }
+
     private func addClients() {
         func seed() -> UInt64 { world.random.next() }
         for _ in 0..<3 {

@@ -59,5 +59,6 @@ enum Simulate {
             simulation?.tellReplicas()
             results.failed(options, "\(error)")
         }
+        simulation?.letGo()
     }
 }

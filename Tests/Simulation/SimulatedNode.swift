@@ -55,6 +55,8 @@ final class SimulatedNode {
     var isHurt = false
     /// What happened to a paused process, in order.
     var backlog: [() -> Void] = []
+    /// What the process has open: it and its logs hold each other.
+    private var directories: [LogDirectory] = []
     var wakesAt: Instant?
     private(set) var quorum: QuorumNode?
     private(set) var broker: BrokerNode?
@@ -100,6 +102,7 @@ final class SimulatedNode {
         try disk.createDirectory(Self.directory)
         let metadata = try LogDirectory(
             path: Self.directory, disk: disk, keepsCheckpoints: false)
+        directories = [metadata]
         let log = try metadata.openLog(
             TopicPartition("__cluster_metadata", 0), topicId: .clusterMetadata,
             config: LogConfig(), nowMs: nowMs, unique: "m")
@@ -109,6 +112,7 @@ final class SimulatedNode {
             now: now, nowMs: nowMs, canary: canary)
         guard config.isBroker else { return }
         let directory = try LogDirectory(path: Self.directory, disk: disk)
+        directories.append(directory)
         broker = try BrokerNode(
             config: config, identity: identity, directory: directory, seed: seed &+ 99, now: now,
             nowMs: nowMs)
@@ -116,6 +120,7 @@ final class SimulatedNode {
 
     /// The process ends at once. The next one finds a disk that works.
     func crash(losesUnsynced: Bool) {
+        letGo()
         quorum = nil
         broker = nil
         metadataLog = nil
@@ -127,6 +132,13 @@ final class SimulatedNode {
         debts = [:]
         disk = disk.afterCrash(losesUnsynced: losesUnsynced)
         disk.faults.capacity = .max
+    }
+
+    /// Memory is the process's own: nothing of it outlives it.
+    func letGo() {
+        for directory in directories { directory.abandon() }
+        directories = []
+        backlog = []
     }
 
     /// The broker has stopped, its listener with it; the process goes on for the quorum.
