@@ -62,6 +62,24 @@ package struct EndpointName: SliceModelName {
     }
 }
 
+package struct ServiceName: SliceModelName {
+    package static let noun = "service name"
+    package let text: String
+    package init?(_ text: String) {
+        guard NameRules.isLabel(text) else { return nil }
+        self.text = text
+    }
+}
+
+package struct PolicyName: SliceModelName {
+    package static let noun = "policy name"
+    package let text: String
+    package init?(_ text: String) {
+        guard NameRules.isLabel(text) else { return nil }
+        self.text = text
+    }
+}
+
 /// Where a cluster is, in the user's own words: lower-case tokens joined by dashes.
 package struct Region: SliceModelName {
     package static let noun = "region"

@@ -35,6 +35,8 @@ package struct SliceManifest: Sendable {
         package var name: NamespaceName
         /// Where it may be attached; nil is everywhere.
         package var clusters: [ClusterName]?
+        /// The fence: its endpoints are attached, and speak with others, in these regions only.
+        package var regions: [Glob]?
     }
 
     package var name: SliceName
@@ -46,6 +48,9 @@ package struct SliceManifest: Sendable {
     package var mtu: Int?
     package var clusters: [Cluster]
     package var namespaces: [Namespace]
+    /// The first that matches decides.
+    package var policies: [Policy] = []
+    package var services: [Service] = []
     /// As found in the document; `verify` says whether it is worth anything.
     package var signature: ManifestSignature?
     /// What the signature covers: everything above, as it was written.
