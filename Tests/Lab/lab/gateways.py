@@ -42,9 +42,13 @@ class Slice:
     PREFIXES = "10.80.0.0/16", "fd00:80::/48"
 
     def __init__(self, world, name="payments", port=51820, prefixes=PREFIXES, versions=(4, 6),
-                 namespaces=("kafka",), told=None, from_template=False):
+                 namespaces=("kafka",), told=None, from_template=False, isolation="open",
+                 policies=(), services=(), regions=None):
         self.world, self.name, self.port, self.prefixes = world, name, port, prefixes
-        self.namespaces = namespaces
+        # Namespaces are names, or all of their fields; policies and services are the manifest's.
+        self.namespaces, self.isolation = namespaces, isolation
+        self.policies, self.services = list(policies), list(services)
+        self.regions = regions or {}
         self.told = told or (lambda words: None)
         self.directory = world.lab.directory / f"slice-{name}"
         self.directory.mkdir()
@@ -96,20 +100,28 @@ class Slice:
     def text(self, version=1, **changes):
         """The manifest, unsigned. `changes` are lines put under `spec:`."""
         lines = ["apiVersion: slice-gateway.dev/v1alpha1", "kind: Slice", "metadata:",
-                 f"  name: {self.name}", "spec:", f"  version: {version}", "  isolation: open",
+                 f"  name: {self.name}", "spec:", f"  version: {version}",
+                 f"  isolation: {self.isolation}",
                  f"  port: {self.port}", "  prefixes:",
                  *[f'    - "{prefix}"' for prefix in self.prefixes],
                  *[f"  {key}: {value}" for key, value in changes.items()], "  clusters:"]
         for number, cluster in enumerate(self.world.clusters, 1):
             endpoints = ", ".join(f'"{one}"' for one in self.underlay[cluster])
-            lines += [f"    - name: {cluster}", f"      region: region-{number}",
+            region = self.regions.get(cluster, f"region-{number}")
+            lines += [f"    - name: {cluster}", f"      region: {region}",
                       "      prefixes:",
                       *[f'        - "{self.part(prefix, number)}"' for prefix in self.prefixes],
                       "      gateways:", f"        - name: gw-{cluster}",
                       f"          publicKey: {self.publics[cluster]}",
                       f"          endpoints: [{endpoints}]"]
-        return "\n".join([*lines, "  namespaces:",
-                          *[f"    - name: {name}" for name in self.namespaces], ""])
+        lists = {"namespaces": [one if isinstance(one, dict) else {"name": one}
+                                for one in self.namespaces],
+                 "policies": self.policies, "services": self.services}
+        for key, items in lists.items():
+            if items:
+                # JSON is YAML.
+                lines += [f"  {key}:", *[f"    - {json.dumps(one)}" for one in items]]
+        return "\n".join([*lines, ""])
 
     @staticmethod
     def part(prefix, number):
@@ -224,9 +236,11 @@ class Gateway:
         seen.full_name = self.router(slice)
         return seen
 
-    def attach(self, slice, endpoint, name, namespace="kafka"):
+    def attach(self, slice, endpoint, name, namespace="kafka", labels=None):
         """Attaches a lab namespace; returns what slicectl says of it, as JSON."""
-        return self.ask("attach", slice.name, f"{namespace}/{name}", "--netns", endpoint.full_name)
+        return self.ask("attach", slice.name, f"{namespace}/{name}", "--netns", endpoint.full_name,
+                        *[word for key, value in (labels or {}).items()
+                          for word in ("--label", f"{key}={value}")])
 
     def detach(self, slice, name, namespace="kafka"):
         return self.ask("detach", slice.name, f"{namespace}/{name}")
