@@ -159,6 +159,8 @@ class Process:
 class Namespace:
     """A network namespace that `ip netns` knows, with its loopback up and nothing else."""
 
+    resolv_conf = None  # a file that what runs inside sees as /etc/resolv.conf
+
     def __init__(self, lab, name):
         self.lab = lab
         self.name = name
@@ -183,8 +185,12 @@ class Namespace:
 
     def inside(self, command):
         # nsenter and not `ip netns exec`: the latter mounts a /sys, which a user namespace
-        # may not be allowed to.
-        return ["nsenter", f"--net={self.path}", "--", *map(str, command)]
+        # may not be allowed to. Like it, it shows /etc/netns/NAME/resolv.conf as the real one.
+        enter = ["nsenter", f"--net={self.path}", "--"]
+        if self.resolv_conf is not None:
+            enter += ["unshare", "--mount", "--propagation", "private", "sh", "-ec",
+                      'mount --bind "$0" /etc/resolv.conf; exec "$@"', self.resolv_conf]
+        return [*map(str, enter), *map(str, command)]
 
     def run(self, *command, **options):
         return run(*self.inside(command), **options)

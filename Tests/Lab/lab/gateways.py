@@ -1,9 +1,11 @@
 """Slices over a world of clusters: owner and keys, signed manifest, a gateway in each cluster, and
 endpoints attached to it. Everything is done with slicectl, as its users do."""
 
+import http.client
 import json
 import os
 import signal
+import socket
 from pathlib import Path
 
 from .core import LabError, Namespace, run, wait_until
@@ -218,6 +220,29 @@ class Gateway:
     def ask(self, *words):
         """slicectl --json: the answer as Python has it."""
         return json.loads(self.ctl("--json", *words).stdout)
+
+    def api(self, method, path, body=None, timeout=60):
+        """One request of the admin interface, without slicectl in between: status and JSON."""
+        connection = http.client.HTTPConnection("gateway", timeout=timeout)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(timeout)
+        connection.sock.connect(str(self.socket))
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body),
+                               {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
+
+    def explain(self, slice, queries):
+        """What the gateway's policies say of many (from, to, port) at once."""
+        status, answer = self.api(
+            "POST", f"/v1/slices/{getattr(slice, 'name', slice)}/policies/explain",
+            {"queries": [{"from": a, "to": b, "port": port} for a, b, port in queries]})
+        if status != 200:
+            raise LabError(f"explain: {status} {answer}")
+        return answer["answers"]
 
     def status(self, slice=None):
         report = self.ask("status")
