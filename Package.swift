@@ -46,6 +46,7 @@ let package = Package(
     products: [
         .executable(name: "slice-gateway", targets: ["slice-gateway"]),
         .executable(name: "slicectl", targets: ["slicectl"]),
+        .executable(name: "slice-cni", targets: ["slice-cni"]),
         .executable(name: "slice-broker", targets: ["slice-broker"]),
         .executable(name: "wan-relay", targets: ["wan-relay"]),
     ],
@@ -84,6 +85,7 @@ let package = Package(
             uses: ["Noise", "ConfigFile", "Bytes", "Timing", "Addresses", "CSodium"]),
         room("SlicePolicy", in: "Gateway", uses: ["SliceModel", "Addresses"]),
         room("AdminAPI", in: "Gateway"),
+        room("CNIModel", in: "Gateway", uses: ["AdminAPI", "Addresses"]),
 
         // Gateway, shells
         room(
@@ -143,6 +145,8 @@ let package = Package(
                 "AdminAPI", "SliceModel", "ConfigFile", "Noise", "Addresses", "Timing", "LinuxNet",
                 argumentParser, nio, nioPosix, nioHTTP,
             ]),
+        // Runs once for each container: no event loop, no Foundation.
+        program("slice-cni", uses: ["CNIModel", "AdminAPI", "Addresses", "CLinux"]),
         program(
             "slice-broker",
             uses: [
@@ -165,6 +169,7 @@ let package = Package(
         suite("TunnelTests", uses: ["Tunnel", "Noise", "Packets", "Bytes", "Timing", "Addresses"]),
         suite("SliceModelTests", uses: ["SliceModel", "Noise", "ConfigFile", "Addresses"]),
         suite("SlicePolicyTests", uses: ["SlicePolicy", "SliceModel", "Addresses"]),
+        suite("CNIModelTests", uses: ["CNIModel", "AdminAPI", "SliceModel", "Addresses"]),
         suite("LinuxNetTests", uses: ["LinuxNet", "Addresses", "Timing"]),
         suite("WanModelTests", uses: ["WanModel", "Timing", "Addresses"]),
         suite(
@@ -235,7 +240,7 @@ let package = Package(
             name: "FuzzTargets",
             dependencies: [
                 "EstablishedTunnel", "Tunnel", "Noise", "Packets", "SliceModel", "AdminAPI",
-                "LinuxNet", "WanModel", "Timing", "Addresses",
+                "CNIModel", "LinuxNet", "WanModel", "Timing", "Addresses",
                 "BrokerCore", "BrokerConfig", "Groups", "Metadata", "CommitLog", "KafkaRecords",
                 "KafkaWire", "SimulatedDisk", nio,
             ],

@@ -47,6 +47,14 @@ import Testing
                 outcome: .answered, sequence: request.sequence, address: request.target,
                 rttMicroseconds: 10_000)
         }
+        func endpoints(slice: String) async throws -> EndpointsReply { EndpointsReply() }
+        func owned(by owner: String) async throws -> EndpointsReply { EndpointsReply() }
+        func release(owner: String) async throws -> ReleaseReply {
+            ReleaseReply(detached: [owner])
+        }
+        func collect(_ request: CollectRequest) async throws -> ReleaseReply {
+            ReleaseReply(detached: request.keep)
+        }
     }
 
     private func withServer(

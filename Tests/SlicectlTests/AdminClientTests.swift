@@ -41,6 +41,10 @@ import slicectl
         func ping(slice: String, _ request: PingRequest) async throws -> PingReply {
             PingReply(outcome: .timedOut, sequence: request.sequence, address: request.target)
         }
+        func endpoints(slice: String) async throws -> EndpointsReply { EndpointsReply() }
+        func owned(by owner: String) async throws -> EndpointsReply { EndpointsReply() }
+        func release(owner: String) async throws -> ReleaseReply { ReleaseReply() }
+        func collect(_ request: CollectRequest) async throws -> ReleaseReply { ReleaseReply() }
     }
 
     private static let report: StatusReport = {

@@ -106,6 +106,10 @@ struct StubDaemon: AdminHandler {
     func detach(slice: String, _ request: DetachRequest) async throws -> DetachReply {
         DetachReply(changed: request.name == "b0")
     }
+    func endpoints(slice: String) async throws -> EndpointsReply { EndpointsReply() }
+    func owned(by owner: String) async throws -> EndpointsReply { EndpointsReply() }
+    func release(owner: String) async throws -> ReleaseReply { ReleaseReply() }
+    func collect(_ request: CollectRequest) async throws -> ReleaseReply { ReleaseReply() }
     func ping(slice: String, _ request: PingRequest) async throws -> PingReply {
         switch request.target {
         case "east" where request.sequence % 2 == 1:

@@ -45,6 +45,15 @@ int clinux_unshare_network(void) { return result(unshare(CLONE_NEWNET)); }
 
 int clinux_enter_network(int fd) { return result(setns(fd, CLONE_NEWNET)); }
 
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71  // asm-generic/socket.h, younger than some headers
+#endif
+
+int clinux_namespace_cookie(int fd, uint64_t *cookie) {
+    socklen_t length = sizeof *cookie;
+    return result(getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, cookie, &length));
+}
+
 int clinux_probe_user_namespace(void) {
     pid_t child = fork();
     if (child < 0) return -errno;

@@ -5,18 +5,23 @@ package enum AdminRoute: Equatable, Sendable {
     case doctor
     case reload
     case applyManifest
+    case endpoints(slice: String)
     case attach(slice: String)
     case detach(slice: String, namespace: String, name: String)
     case ping(slice: String)
+    /// What one owner has attached, in all slices of the gateway.
+    case owned(owner: String)
+    case release(owner: String)
+    case collect
 
     /// Where the daemon listens unless its configuration says otherwise.
     package static let defaultSocketPath = "/run/slice-gateway/admin.sock"
 
     package var method: String {
         switch self {
-        case .version, .status, .doctor: "GET"
-        case .reload, .applyManifest, .attach, .ping: "POST"
-        case .detach: "DELETE"
+        case .version, .status, .doctor, .endpoints, .owned: "GET"
+        case .reload, .applyManifest, .attach, .ping, .collect: "POST"
+        case .detach, .release: "DELETE"
         }
     }
 
@@ -27,19 +32,22 @@ package enum AdminRoute: Equatable, Sendable {
         case .doctor: "/v1/doctor"
         case .reload: "/v1/reload"
         case .applyManifest: "/v1/manifests"
-        case .attach(let slice): "/v1/slices/\(Self.escape(slice))/endpoints"
+        case .attach(let slice), .endpoints(let slice):
+            "/v1/slices/\(Self.escape(slice))/endpoints"
         case .detach(let slice, let namespace, let name):
             "/v1/slices/\(Self.escape(slice))/endpoints/\(Self.escape(namespace))/"
                 + Self.escape(name)
         case .ping(let slice): "/v1/slices/\(Self.escape(slice))/ping"
+        case .owned(let owner), .release(let owner): "/v1/owners/\(Self.escape(owner))"
+        case .collect: "/v1/collect"
         }
     }
 
     /// Whether the request has a JSON body.
     package var takesBody: Bool {
         switch self {
-        case .applyManifest, .attach, .ping: true
-        case .version, .status, .doctor, .reload, .detach: false
+        case .applyManifest, .attach, .ping, .collect: true
+        case .version, .status, .doctor, .reload, .detach, .endpoints, .owned, .release: false
         }
     }
 
@@ -65,7 +73,7 @@ package enum AdminRoute: Equatable, Sendable {
             segments.append(segment)
         }
         let candidates = matches(segments)
-        guard let first = candidates.first else {
+        guard !candidates.isEmpty else {
             return .failure(
                 APIError(
                     .notFound, "there is nothing at this path",
@@ -74,7 +82,10 @@ package enum AdminRoute: Equatable, Sendable {
         }
         guard let route = candidates.first(where: { $0.method == method }) else {
             return .failure(
-                APIError(.methodNotAllowed, "this path takes \(first.method) only"))
+                APIError(
+                    .methodNotAllowed,
+                    "this path takes \(candidates.map(\.method).joined(separator: " and ")) only"
+                ))
         }
         return .success(route)
     }
@@ -89,11 +100,15 @@ package enum AdminRoute: Equatable, Sendable {
             case "doctor": return [.doctor]
             case "reload": return [.reload]
             case "manifests": return [.applyManifest]
+            case "collect": return [.collect]
             default: return []
             }
+        case 3 where segments[1] == "owners":
+            return [.owned(owner: segments[2]), .release(owner: segments[2])]
         case 4 where segments[1] == "slices":
             switch segments[3] {
-            case "endpoints": return [.attach(slice: segments[2])]
+            case "endpoints":
+                return [.endpoints(slice: segments[2]), .attach(slice: segments[2])]
             case "ping": return [.ping(slice: segments[2])]
             default: return []
             }

@@ -24,10 +24,17 @@ package struct AttachRequest: Codable, Equatable, Sendable {
     package var interface: String?
     /// Addresses wanted; the daemon picks them otherwise.
     package var addresses: [String]?
+    /// What policies and services select by.
+    package var labels: [String: String]?
+    /// Who asks, so that it can be taken back or collected by this word: `cni:...` for example.
+    /// An attachment with an owner belongs to this namespace alone: whatever takes its path or
+    /// process number later does not inherit it.
+    package var owner: String?
 
     package init(
         namespace: String, name: String, kind: EndpointKind, target: String,
-        interface: String? = nil, addresses: [String]? = nil
+        interface: String? = nil, addresses: [String]? = nil, labels: [String: String]? = nil,
+        owner: String? = nil
     ) {
         self.namespace = namespace
         self.name = name
@@ -35,6 +42,16 @@ package struct AttachRequest: Codable, Equatable, Sendable {
         self.target = target
         self.interface = interface
         self.addresses = addresses
+        self.labels = labels
+        self.owner = owner
+    }
+
+    /// An owner has 1 to this many bytes of printable ASCII without spaces.
+    package static let maximumOwnerBytes = 255
+
+    package static func isOwner(_ text: String) -> Bool {
+        (1...maximumOwnerBytes).contains(text.utf8.count)
+            && text.utf8.allSatisfy { 33...126 ~= $0 }
     }
 }
 
@@ -45,13 +62,59 @@ package struct AttachReply: Codable, Equatable, Sendable {
     package var routes: [String]
     /// False when it was attached already and nothing had to be repaired.
     package var changed: Bool
+    /// Next hops of the routes: the gateway's addresses, one a family.
+    package var gateways: [String]?
+    /// Of the interface in the endpoint.
+    package var hardwareAddress: String?
 
-    package init(endpoint: EndpointReport, mtu: Int, routes: [String], changed: Bool) {
+    package init(
+        endpoint: EndpointReport, mtu: Int, routes: [String], changed: Bool,
+        gateways: [String]? = nil, hardwareAddress: String? = nil
+    ) {
         self.endpoint = endpoint
         self.mtu = mtu
         self.routes = routes
         self.changed = changed
+        self.gateways = gateways
+        self.hardwareAddress = hardwareAddress
     }
+}
+
+/// `GET /v1/slices/{slice}/endpoints` and `GET /v1/owners/{owner}`.
+package struct EndpointsReply: Codable, Equatable, Sendable {
+    package struct Entry: Codable, Equatable, Sendable {
+        package var slice: String
+        package var endpoint: EndpointReport
+
+        package init(slice: String, endpoint: EndpointReport) {
+            self.slice = slice
+            self.endpoint = endpoint
+        }
+    }
+
+    package var endpoints: [Entry]
+
+    package init(endpoints: [Entry] = []) { self.endpoints = endpoints }
+}
+
+/// `POST /v1/collect`: in all slices, whatever has an owner that begins with `ownerPrefix` and is
+/// not among those to keep is detached.
+package struct CollectRequest: Codable, Equatable, Sendable {
+    package var ownerPrefix: String
+    package var keep: [String]
+
+    package init(ownerPrefix: String, keep: [String]) {
+        self.ownerPrefix = ownerPrefix
+        self.keep = keep
+    }
+}
+
+/// `DELETE /v1/owners/{owner}` and `POST /v1/collect`.
+package struct ReleaseReply: Codable, Equatable, Sendable {
+    /// `SLICE NAMESPACE/NAME`, one each.
+    package var detached: [String]
+
+    package init(detached: [String] = []) { self.detached = detached }
 }
 
 /// `DELETE /v1/slices/{slice}/endpoints/{namespace}/{name}`: the path says it all.

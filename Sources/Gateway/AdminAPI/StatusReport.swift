@@ -155,12 +155,16 @@ package struct EndpointReport: Codable, Equatable, Sendable {
     package var traffic: TrafficReport
     package var state: HealthState
     package var problems: [String]
+    /// Absent when there are none.
+    package var labels: [String: String]?
+    /// Who asked for it; absent for what people and gateway.conf attach.
+    package var owner: String?
 
     package init(
         namespace: String, name: String, kind: EndpointKind, target: String,
         addresses: [String] = [], routerInterface: String = "", interface: String = "",
         traffic: TrafficReport = TrafficReport(), state: HealthState = .starting,
-        problems: [String] = []
+        problems: [String] = [], labels: [String: String]? = nil, owner: String? = nil
     ) {
         self.namespace = namespace
         self.name = name
@@ -172,5 +176,7 @@ package struct EndpointReport: Codable, Equatable, Sendable {
         self.traffic = traffic
         self.state = state
         self.problems = problems
+        self.labels = labels
+        self.owner = owner
     }
 }

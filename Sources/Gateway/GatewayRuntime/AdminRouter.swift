@@ -13,6 +13,10 @@ package protocol AdminHandler: Sendable {
     func attach(slice: String, _ request: AttachRequest) async throws -> AttachReply
     func detach(slice: String, _ request: DetachRequest) async throws -> DetachReply
     func ping(slice: String, _ request: PingRequest) async throws -> PingReply
+    func endpoints(slice: String) async throws -> EndpointsReply
+    func owned(by owner: String) async throws -> EndpointsReply
+    func release(owner: String) async throws -> ReleaseReply
+    func collect(_ request: CollectRequest) async throws -> ReleaseReply
 }
 
 /// From a request to a reply, without a socket.
@@ -70,6 +74,10 @@ package struct AdminRouter: Sendable {
                     slice: slice, DetachRequest(namespace: namespace, name: name)))
         case .ping(let slice):
             Self.encode(try await handler.ping(slice: slice, Self.decode(body)))
+        case .endpoints(let slice): Self.encode(try await handler.endpoints(slice: slice))
+        case .owned(let owner): Self.encode(try await handler.owned(by: owner))
+        case .release(let owner): Self.encode(try await handler.release(owner: owner))
+        case .collect: Self.encode(try await handler.collect(Self.decode(body)))
         }
     }
 

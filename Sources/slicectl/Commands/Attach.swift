@@ -60,10 +60,17 @@ struct Attach: AsyncParsableCommand {
             "An address that it must get; one per family.", valueName: "address"))
     var addresses: [String] = []
 
+    @Option(
+        name: .customLong("label"),
+        help: ArgumentHelp(
+            "What policies and services select it by; may be repeated.", valueName: "name=value"))
+    var labels: [String] = []
+
     @OptionGroup(title: "Options of every command") var global: GlobalOptions
 
     func run() async throws {
         let (kind, target) = try place()
+        let labels = try Self.labels(self.labels)
         for address in addresses where IPAddress(address) == nil {
             throw Failure.usage("`\(address)` is no address: write such as 10.80.1.7")
         }
@@ -72,8 +79,27 @@ struct Attach: AsyncParsableCommand {
             AttachRequest(
                 namespace: endpoint.namespace.text, name: endpoint.name.text, kind: kind,
                 target: target, interface: interface,
-                addresses: addresses.isEmpty ? nil : addresses))
+                addresses: addresses.isEmpty ? nil : addresses, labels: labels))
         try global.console.result(reply) { ChangesView.attached(reply, slice: slice) }
+    }
+
+    /// Nil where none are given: an endpoint that is repaired keeps its own.
+    static func labels(_ words: [String]) throws -> [String: String]? {
+        if words.isEmpty { return nil }
+        var labels: [String: String] = [:]
+        for word in words {
+            let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.count == 2, labels[String(parts[0])] == nil else {
+                throw Failure.usage(
+                    "`\(word)` is no label, or given twice: write such as --label role=broker")
+            }
+            labels[String(parts[0])] = String(parts[1])
+        }
+        guard EndpointLabels(labels) != nil else {
+            throw Failure.usage(
+                "a label \(EndpointLabels.rule); at most \(EndpointLabels.limit) of them")
+        }
+        return labels
     }
 
     private func place() throws -> (EndpointKind, String) {

@@ -16,6 +16,8 @@ int clinux_thread_id(void);
 int clinux_set_thread_name(const char *name);
 int clinux_unshare_network(void);
 int clinux_enter_network(int fd);
+/// Which network namespace a socket lives in: a number that is never used again (Linux 5.14).
+int clinux_namespace_cookie(int fd, uint64_t *cookie);
 /// Tries CLONE_NEWUSER in a child process, since a process with threads may not do it itself.
 int clinux_probe_user_namespace(void);
 /// Effective capabilities of the calling thread.

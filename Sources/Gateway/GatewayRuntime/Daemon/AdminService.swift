@@ -49,4 +49,29 @@ struct AdminService: AdminHandler {
     func ping(slice: String, _ request: PingRequest) async throws -> PingReply {
         try await daemon.worker(slice).ping(request)
     }
+
+    func endpoints(slice: String) async throws -> EndpointsReply {
+        EndpointsReply(endpoints: try await daemon.worker(slice).endpoints { _ in true })
+    }
+
+    func owned(by owner: String) async throws -> EndpointsReply {
+        EndpointsReply(endpoints: try await daemon.owned(by: owner))
+    }
+
+    func release(owner: String) async throws -> ReleaseReply {
+        try await daemon.release { $0 == owner }
+    }
+
+    func collect(_ request: CollectRequest) async throws -> ReleaseReply {
+        // Nothing would be everything, and nobody means that.
+        guard AttachRequest.isOwner(request.ownerPrefix) else {
+            throw APIError(
+                .invalidRequest, "ownerPrefix must be the beginning of an owner's name",
+                hint: "such as cni:NETWORK/")
+        }
+        let keep = Set(request.keep)
+        return try await daemon.release {
+            $0.hasPrefix(request.ownerPrefix) && !keep.contains($0)
+        }
+    }
 }

@@ -152,6 +152,13 @@ package actor GatewayDaemon {
                 : "it has: \(known.sorted().joined(separator: ", "))")
     }
 
+    func refuseWhileStarting() throws {
+        guard isStarting else { return }
+        throw APIError(
+            .unavailable, "the gateway is starting, and does not know all of its slices yet",
+            hint: "try again in a moment")
+    }
+
     /// For the watchdog.
     package func isAlive() async -> Bool {
         for worker in workers where await !worker.isAlive() { return false }

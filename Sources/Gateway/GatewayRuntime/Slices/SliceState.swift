@@ -22,6 +22,10 @@ struct SliceState: Sendable {
         var device: UInt64
         var inode: UInt64
         var boot: String
+        /// The kernel's own number of the namespace, never used again until the next boot.
+        var cookie: UInt64?
+        var labels: [String: String]?
+        var owner: String?
     }
 
     let directory: String

@@ -149,7 +149,7 @@ extension SliceWorker {
         }
     }
 
-    private func releaseLeases(_ running: Running) {
+    func releaseLeases(_ running: Running) {
         for lease in running.book.all where lease.isAttached && attached[lease.key] == nil {
             running.book.detach(lease.key)
         }

@@ -17,12 +17,19 @@ extension SliceWorker {
                 let reference = EndpointReference(saved.reference)
             else { continue }
             let key = AddressBook.Key(namespace, name)
-            // After a start of the machine the number belongs to somebody else.
-            if case .pid = reference, saved.boot != SliceState.bootID { continue }
+            // After a start of the machine the number belongs to somebody else, and so may the
+            // path: no container outlives it.
+            let isOfThisBoot = saved.boot == SliceState.bootID
+            if !isOfThisBoot {
+                if saved.owner != nil { continue }
+                if case .pid = reference { continue }
+            }
             let identity = NetworkNamespace.Identity(device: saved.device, inode: saved.inode)
             attached[key] = Attached(
                 key: key, reference: reference, interface: saved.interface, isConfigured: false,
-                identity: saved.boot == SliceState.bootID ? identity : nil)
+                identity: isOfThisBoot ? identity : nil,
+                cookie: isOfThisBoot ? saved.cookie : nil,
+                labels: saved.labels.flatMap { EndpointLabels($0) } ?? .none, owner: saved.owner)
         }
         adoptConfiguredEndpoints()
     }
@@ -53,7 +60,9 @@ extension SliceWorker {
                     namespace: endpoint.key.namespace.text, name: endpoint.key.endpoint.text,
                     reference: "\(endpoint.reference)", interface: endpoint.interface,
                     device: endpoint.identity?.device ?? 0, inode: endpoint.identity?.inode ?? 0,
-                    boot: endpoint.boot)
+                    boot: endpoint.boot, cookie: endpoint.cookie,
+                    labels: endpoint.labels == .none ? nil : endpoint.labels.dictionary,
+                    owner: endpoint.owner)
             })
     }
 
@@ -83,14 +92,14 @@ extension SliceWorker {
                     booked = true
                 }
                 let namespace = try Self.open(endpoint.reference)
-                try refuseUnfit(namespace, for: endpoint)
-                if case .pid = endpoint.reference, let known = endpoint.identity,
-                    known != namespace.identity
-                {
-                    throw SliceFailure("gone: process number now belongs to another namespace")
+                let cookie = try refuseUnfit(namespace, for: endpoint)
+                guard endpoint.isStill(namespace, cookie: cookie) else {
+                    throw SliceFailure(
+                        "gone: \(endpoint.reference) now belongs to another namespace")
                 }
                 open[endpoint.key] = namespace
                 attached[endpoint.key]?.identity = namespace.identity
+                attached[endpoint.key]?.cookie = cookie
                 note(endpoint.key, nil)
             } catch let error as LinuxError where error.isAbsent {
                 note(endpoint.key, "gone: \(endpoint.reference) is not there; its addresses wait")
@@ -127,22 +136,31 @@ extension SliceWorker {
     }
 
     /// Neither the host nor a router may become an endpoint: the one would open the host to the
-    /// slice, the other one slice to another.
-    private func refuseUnfit(_ namespace: NetworkNamespace, for endpoint: Attached) throws {
+    /// slice, the other one slice to another. Returns the namespace's cookie.
+    @discardableResult
+    private func refuseUnfit(
+        _ namespace: NetworkNamespace, for endpoint: Attached
+    ) throws -> UInt64? {
         if try Self.isHost(namespace) {
             throw SliceFailure(
                 "\(endpoint.reference) is the host's own network namespace: attach one that is "
                     + "an application's")
         }
-        if try Netlink(in: namespace).links().contains(where: { $0.isOurs && $0.kind == "tun" }) {
+        let netlink = try Netlink(in: namespace)
+        if try netlink.links().contains(where: { $0.isOurs && $0.kind == "tun" }) {
             throw SliceFailure("\(endpoint.reference) is the router namespace of a slice")
         }
         let other = attached.values.first {
             $0.key != endpoint.key && $0.identity == namespace.identity && $0.problem == nil
         }
-        if let other {
+        let cookie = netlink.namespaceCookie
+        // The numbers of namespaces that are gone are used again, and soon: is it really there?
+        if let other, other.isStill(namespace, cookie: cookie),
+            (try? Self.open(other.reference)) == namespace
+        {
             throw SliceFailure("\(endpoint.reference) is attached already, as \(other.key)")
         }
+        return cookie
     }
 
     /// The daemon's own, and those that others may call the host's. Where /proc/1 may not be read
@@ -173,7 +191,7 @@ extension SliceWorker {
         do {
             try refuseUnlessAdmitted(key, running)
             let namespace = try Self.open(endpoint.reference)
-            try refuseUnfit(namespace, for: endpoint)
+            let cookie = try refuseUnfit(namespace, for: endpoint)
             if let before, let identity = before.identity, identity != namespace.identity,
                 before.reference != endpoint.reference,
                 (try? Self.open(before.reference))?.identity == identity
@@ -186,6 +204,7 @@ extension SliceWorker {
             try checkWanted(request.addresses, lease)
             var record = endpoint
             record.identity = namespace.identity
+            record.cookie = cookie
             record.isConfigured = before?.isConfigured ?? false
             attached[key] = record
             // On disk before in the kernel: what is in the kernel must be found again.
@@ -225,11 +244,28 @@ extension SliceWorker {
         if let interface = request.interface, !Netlink.isInterfaceName(interface) {
             throw APIError(.invalidRequest, "an interface's name has 1 to 15 bytes without `/`")
         }
+        if let owner = request.owner, !AttachRequest.isOwner(owner) {
+            throw APIError(
+                .invalidRequest,
+                "an owner has 1 to \(AttachRequest.maximumOwnerBytes) bytes of printable ASCII "
+                    + "without spaces")
+        }
+        let labels = try request.labels.map { labels in
+            guard let labels = EndpointLabels(labels) else {
+                throw APIError(
+                    .invalidRequest,
+                    "a label \(EndpointLabels.rule); at most \(EndpointLabels.limit) of them")
+            }
+            return labels
+        }
         let key = AddressBook.Key(namespace, name)
+        // What is repaired keeps what is not said again; what is elsewhere is somebody new.
+        let same = attached[key].flatMap { $0.reference == reference ? $0 : nil }
         return Attached(
             key: key, reference: reference,
             interface: request.interface ?? attached[key]?.interface,
-            isConfigured: false, identity: nil)
+            isConfigured: false, identity: nil, labels: labels ?? same?.labels ?? .none,
+            owner: request.owner ?? same?.owner)
     }
 
     private func checkWanted(_ wanted: [String]?, _ lease: AddressBook.Lease) throws {
@@ -256,7 +292,9 @@ extension SliceWorker {
         else { throw APIError(.internalError, "the endpoint \(key) is not in the plan") }
         return AttachReply(
             endpoint: report(endpoint, running, links), mtu: running.mtu,
-            routes: port.prefixes.map(\.description), changed: changed)
+            routes: port.prefixes.map(\.description), changed: changed,
+            gateways: port.gateways.map(\.description),
+            hardwareAddress: Self.text(of: port.endpointHardwareAddress))
     }
 
     func detach(_ request: DetachRequest) throws -> DetachReply {

@@ -133,7 +133,9 @@ extension SliceWorker {
                 receivedPackets: counters?.receivedPackets ?? 0,
                 transmittedBytes: counters?.sentBytes ?? 0,
                 transmittedPackets: counters?.sentPackets ?? 0),
-            state: problems.isEmpty ? .up : link == nil ? .down : .degraded, problems: problems)
+            state: problems.isEmpty ? .up : link == nil ? .down : .degraded, problems: problems,
+            labels: endpoint.labels == .none ? nil : endpoint.labels.dictionary,
+            owner: endpoint.owner)
     }
 
     private static func hex(_ bytes: [UInt8]) -> String {

@@ -52,18 +52,6 @@ actor SliceWorker {
         var askedAt: Instant?
     }
 
-    struct Attached {
-        var key: AddressBook.Key
-        var reference: EndpointReference
-        var interface: String?
-        /// In gateway.conf, rather than attached through the admin interface.
-        var isConfigured: Bool
-        /// Which namespace it was when it was last seen.
-        var identity: NetworkNamespace.Identity?
-        var boot = SliceState.bootID
-        var problem: String?
-    }
-
     nonisolated let executor: ThreadExecutor
     nonisolated var unownedExecutor: UnownedSerialExecutor {
         executor.asUnownedSerialExecutor()
@@ -113,6 +101,7 @@ actor SliceWorker {
                     "interface": "\(running.tun.name)", "namespace": "\(running.router.name)",
                 ])
             serveConfiguration(running)
+            releaseLeases(running)
             // What it takes to make all of it is no news.
             reconcile(running, changesAt: .debug)
             stepPeers(running)

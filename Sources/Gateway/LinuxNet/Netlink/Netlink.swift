@@ -50,6 +50,13 @@ package final class Netlink {
         }
     }
 
+    /// The kernel's own number of the socket's network namespace: given once until the next boot,
+    /// where inode numbers are used again. Nil before Linux 5.14.
+    package var namespaceCookie: UInt64? {
+        var cookie: UInt64 = 0
+        return clinux_namespace_cookie(mnl_socket_get_fd(socket), &cookie) == 0 ? cookie : nil
+    }
+
     deinit {
         mnl_socket_close(socket)
         buffer.deallocate()
