@@ -27,6 +27,8 @@ package enum CNIResult {
         var interfaces = try list("interfaces", result)
         interfaces.append(interface(attachment, config, netns))
         result["interfaces"] = .array(interfaces)
+        if let dns = config.dns { result["dns"] = .object(try merge(dns, result["dns"])) }
+        guard config.reportsAddresses else { return .object(result) }
         var ips = try list("ips", result)
         for address in attachment.addresses {
             ips.append(ip(address, attachment, config, interface: interfaces.count - 1))
@@ -43,7 +45,6 @@ package enum CNIResult {
             routes.append(.object(route))
         }
         result["routes"] = .array(routes)
-        if let dns = config.dns { result["dns"] = .object(try merge(dns, result["dns"])) }
         return .object(result)
     }
 

@@ -44,6 +44,9 @@ package struct NetworkConfig: Equatable, Sendable {
     package var interface: String?
     /// Whether CNI_ARGS may say where the container goes.
     package var allowArgs = true
+    /// Whether the result has our addresses and routes, and not only the interface. Stock plugins
+    /// (bridge, ptp) take every address of a result for theirs at CHECK.
+    package var reportsAddresses = true
     /// Name servers and the like for the result, in front of what is there.
     package var dns: JSONObject?
     package var prevResult: JSONObject?
@@ -66,7 +69,8 @@ package struct NetworkConfig: Equatable, Sendable {
         name = try reader.networkName()
         if let path = try reader.text("adminSocket") {
             guard path.utf8.first == 0x2f, path.utf8.count <= 107 else {
-                throw ConfigReader.invalid("adminSocket must be an absolute path of 107 bytes at most")
+                throw ConfigReader.invalid(
+                    "adminSocket must be an absolute path of 107 bytes at most")
             }
             adminSocket = path
         }
@@ -91,6 +95,11 @@ package struct NetworkConfig: Equatable, Sendable {
                 "interface must be an interface's name: 1 to 15 bytes without / : and spaces")
         }
         allowArgs = try reader.flag("allowArgs") ?? true
+        switch try reader.text("report") {
+        case nil, "all": reportsAddresses = true
+        case "interface": reportsAddresses = false
+        default: throw ConfigReader.invalid("report must be `all` or `interface`")
+        }
         dns = try reader.object("dns")
         prevResult = try reader.object("prevResult")
         target = try reader.target()
@@ -305,6 +314,6 @@ struct ConfigReader {
         return CNIError(
             .unsupportedField, "unsupported field `\(key)` with the value \(shown)",
             details: details ?? "fields: slice, namespace, namespaces, endpoint, labels, interface, "
-                + "allowArgs, adminSocket, dns")
+                + "allowArgs, adminSocket, report, dns")
     }
 }
