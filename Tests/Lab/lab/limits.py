@@ -62,5 +62,6 @@ def pytest_runtest_makereport(item, call):
     for value in list(getattr(item, "funcargs", {}).values()):
         lab = value if isinstance(value, Lab) else getattr(value, "lab", None)
         if isinstance(lab, Lab):
-            for process in lab.processes:
+            # A module's lab may be gone already when its last test is reported.
+            for process in filter(lambda one: one.log_path.exists(), lab.processes):
                 report.sections.append((f"{process.label} (pid {process.pid})", process.tail(40)))
