@@ -56,7 +56,7 @@ struct Plugin {
         }
         let body = AttachBody.json(placement, netns: netns, owner: try owner(config))
         let reply = try ask(.attach(slice: placement.slice), config, body, target: netns)
-        return try CNIResult.adding(Attachment(reply: reply), to: config, netns: netns)
+        return try CNIResult.adding(AttachedInterface(reply: reply), to: config, netns: netns)
     }
 
     /// By the owner, in whatever slices that is: the configuration may have changed since ADD.
@@ -114,7 +114,7 @@ struct Plugin {
             case .broken(let what):
                 throw CNIError(
                     .tryAgainLater,
-                    "the reply of the slice gateway at \(config.adminSocket) makes no sense: \(what)",
+                    "the reply from \(config.adminSocket) makes no sense: \(what)",
                     details: "it may just have ended: journalctl -u slice-gateway tells more")
             }
         }

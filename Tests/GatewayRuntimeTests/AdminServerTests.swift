@@ -127,6 +127,17 @@ import Testing
                     request("DELETE", "/v1/slices/a%20b/endpoints/n%2f1/e"), 200,
                     #"{"changed":true}"#
                 ),
+                (request("GET", "/v1/slices/blue/endpoints"), 200, #"{"endpoints":[]}"#),
+                (request("GET", "/v1/owners/cni:a"), 200, #"{"endpoints":[]}"#),
+                (request("DELETE", "/v1/owners/cni%3aa%2fb"), 200, #"{"detached":["cni:a/b"]}"#),
+                (
+                    request("POST", "/v1/collect", #"{"ownerPrefix":"a","keep":["b"]}"#), 200,
+                    #"{"detached":["b"]}"#
+                ),
+                (
+                    request("POST", "/v1/owners/a"), 405,
+                    #"{"code":"methodNotAllowed","message":"this path takes GET and DELETE only"}"#
+                ),
                 (
                     request("POST", "/v1/slices/blue/ping", ping), 200,
                     #"{"address":"10.0.0.1","outcome":"answered","rttMicroseconds":10000,"#
@@ -331,6 +342,8 @@ import Testing
         let routes: [AdminRoute] = [
             .version, .status, .doctor, .reload, .applyManifest, .attach(slice: "a/b c%"),
             .detach(slice: "s", namespace: "é", name: "..?"), .ping(slice: "x"),
+            .endpoints(slice: "s"), .owned(owner: "cni:a/b/c"), .release(owner: "cni:a/b/c"),
+            .collect,
         ]
         for route in routes {
             #expect(

@@ -63,6 +63,9 @@ import slicectl
         ["kafka/B0", "--netns", "a"], ["kafka/b0", "--netns", "a/b"], ["kafka/b0", "--pid", "0"],
         ["kafka/b0", "--path", "/proc/self/ns/net"],
         ["kafka/b0", "--netns", "a", "--address", "x"],
+        ["kafka/b0", "--netns", "a", "--label", "role"],
+        ["kafka/b0", "--netns", "a", "--label", "Role=x"],
+        ["kafka/b0", "--netns", "a", "--label", "a=x", "--label", "a=y"],
     ])
     func attachNeedsToBeToldWhere(arguments: [String]) async {
         let all = ["attach", "payments"] + arguments + ["--socket", "/nonexistent"]

@@ -129,7 +129,8 @@ package enum CNICheck {
 
     private static func failed(_ what: String) -> CNIError {
         CNIError(
-            .checkFailed, what, details: "the gateway mends what it can; `slicectl status` shows more"
+            .checkFailed, what,
+            details: "the gateway mends what it can; `slicectl status` shows more"
         )
     }
 }

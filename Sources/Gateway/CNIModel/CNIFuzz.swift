@@ -35,7 +35,7 @@ package enum CNIFuzz {
             precondition(EndpointNaming.isLabel(placement.endpoint))
             precondition(isJSON(AttachBody.json(placement, netns: "/run/netns/a", owner: "o")))
             let result = try CNIResult.adding(
-                Attachment(interface: "payments", addresses: []), to: config,
+                AttachedInterface(interface: "payments", addresses: []), to: config,
                 netns: "/run/netns/a")
             precondition(isJSON(result))
         } catch {

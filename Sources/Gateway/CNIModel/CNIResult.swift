@@ -20,7 +20,7 @@ package enum CNIResult {
     }
 
     package static func adding(
-        _ attachment: Attachment, to config: NetworkConfig, netns: String
+        _ attachment: AttachedInterface, to config: NetworkConfig, netns: String
     ) throws(CNIError) -> JSON {
         var result = base(config)
         result["cniVersion"] = .string(config.version.rawValue)
@@ -57,7 +57,7 @@ package enum CNIResult {
     }
 
     private static func interface(
-        _ attachment: Attachment, _ config: NetworkConfig, _ netns: String
+        _ attachment: AttachedInterface, _ config: NetworkConfig, _ netns: String
     ) -> JSON {
         var object: JSONObject = ["name": .string(attachment.interface)]
         if let mac = attachment.hardwareAddress { object["mac"] = .string(mac) }
@@ -67,7 +67,8 @@ package enum CNIResult {
     }
 
     private static func ip(
-        _ address: IPAddress, _ attachment: Attachment, _ config: NetworkConfig, interface: Int
+        _ address: IPAddress, _ attachment: AttachedInterface, _ config: NetworkConfig,
+        interface: Int
     ) -> JSON {
         var object = JSONObject()
         if config.version.namesFamilies {

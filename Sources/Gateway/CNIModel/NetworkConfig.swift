@@ -30,6 +30,11 @@ package struct NetworkConfig: Equatable, Sendable {
     package struct Attachment: Equatable, Sendable {
         package var containerID: String
         package var interface: String
+
+        package init(containerID: String, interface: String) {
+            self.containerID = containerID
+            self.interface = interface
+        }
     }
 
     package var version: CNIVersion
@@ -63,7 +68,8 @@ package struct NetworkConfig: Equatable, Sendable {
         version = try reader.version()
         guard version.allows(command) else {
             throw CNIError(
-                .incompatibleVersion, "\(command.rawValue) needs a newer cniVersion than "
+                .incompatibleVersion,
+                "\(command.rawValue) needs a newer cniVersion than "
                     + version.rawValue)
         }
         name = try reader.networkName()
@@ -257,7 +263,8 @@ struct ConfigReader {
             texts.allSatisfy({ !$0.isEmpty && !$0.utf8.dropLast().contains(0x2a) })
         else {
             throw Self.invalid(
-                "\(place).\(key) must be a list of pods' names, with an asterisk at the end at most")
+                "\(place).\(key) must be a list of pods' names, with an asterisk at the end at most"
+            )
         }
         return texts
     }
@@ -298,7 +305,8 @@ struct ConfigReader {
                 "ipMasq" where member.value == .bool(true):
                 throw Self.unsupported(
                     member.key, member.value,
-                    details: "the gateway gives the addresses, and nothing is translated in a slice")
+                    details: "the gateway gives the addresses, and nothing is translated in a slice"
+                )
             // A slash: of the specification or of a runtime.
             case let key where Self.common.contains(key) || key.utf8.contains(0x2f): continue
             default: throw Self.unsupported(member.key, member.value)
@@ -313,7 +321,8 @@ struct ConfigReader {
         let shown = String(decoding: value.bytes.prefix(200), as: UTF8.self)
         return CNIError(
             .unsupportedField, "unsupported field `\(key)` with the value \(shown)",
-            details: details ?? "fields: slice, namespace, namespaces, endpoint, labels, interface, "
+            details: details
+                ?? "fields: slice, namespace, namespaces, endpoint, labels, interface, "
                 + "allowArgs, adminSocket, report, dns")
     }
 }

@@ -7,6 +7,17 @@ package struct Placement: Equatable, Sendable {
     /// Nil: the gateway picks one, called like the slice.
     package var interface: String?
 
+    package init(
+        slice: String, namespace: String, endpoint: String, labels: [String: String],
+        interface: String?
+    ) {
+        self.slice = slice
+        self.namespace = namespace
+        self.endpoint = endpoint
+        self.labels = labels
+        self.interface = interface
+    }
+
     /// Nil for a pod that is not meant.
     package static func decide(
         _ config: NetworkConfig, _ environment: CNIEnvironment

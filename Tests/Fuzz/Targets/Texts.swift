@@ -1,4 +1,5 @@
 import AdminAPI
+import CNIModel
 import SliceModel
 import Tunnel
 import WanModel
@@ -11,15 +12,20 @@ extension FuzzTarget {
         ) { ConfigurationFuzz.fuzz($0) },
         FuzzTarget(
             "admin-route", maximumBytes: 512,
-            words: ["/v1/", "version", "status", "slices/", "/endpoints", "/ping", "%2F", "?"],
+            words: [
+                "/v1/", "version", "status", "slices/", "/endpoints", "/ping", "owners/", "%2F",
+                "?",
+            ],
             seeds: {
                 [
                     "/v1/version", "/v1/status", "/v1/doctor", "/v1/reload", "/v1/manifests",
                     "/v1/slices/payments/endpoints", "/v1/slices/a%2Fb/ping",
-                    "/v1/slices/payments/endpoints/kafka/broker-0",
+                    "/v1/slices/payments/endpoints/kafka/broker-0", "/v1/collect",
+                    "/v1/owners/cni%3An%2Fc%2Feth0",
                 ].map { Array($0.utf8) }
             }
         ) { AdminRoute.fuzz($0) },
+        FuzzTarget("cni", words: cniWords, seeds: { cniSeeds }) { CNIFuzz.run($0) },
         FuzzTarget("manifest", words: yaml + manifestWords, seeds: { [Array(manifest.utf8)] }) {
             ManifestFuzz.run($0)
         },
@@ -120,6 +126,27 @@ extension FuzzTarget {
          ]}
 
         """
+
+    private static let cniWords = [
+        "\"cniVersion\":\"1.1.0\"", "\"0.4.0\"", "\"name\":\"n\"", "\"slice\":", "\"namespace\":",
+        "\"namespaces\":{", "\"endpoint\":\"{pod}\"", "\"labels\":{", "\"interface\":",
+        "\"allowArgs\":", "\"dns\":", "\"prevResult\":{", "\"interfaces\":[", "\"ips\":[",
+        "\"routes\":[", "\"cni.dev/valid-attachments\":[", "\u{0}K8S_POD_NAMESPACE=a;",
+        "K8S_POD_NAME=", "SLICE_LABELS=a:b", "\\ud83d\\ude00", "1e9", "null", "HTTP/1.1 200 OK\r\n",
+    ]
+
+    private static let cniSeeds = [
+        #"""
+        {"cniVersion":"1.1.0","name":"n","type":"slice-cni","slice":"a","namespace":"b",\#
+        "labels":{"role":"x"},"prevResult":{"interfaces":[{"name":"eth0"}],"ips":[],"dns":{}},\#
+        "cni.dev/valid-attachments":[{"containerID":"c","ifname":"eth0"}]}\#u{0}SLICE_ENDPOINT=x
+        """#,
+        #"""
+        {"cniVersion":"0.4.0","name":"n","endpoint":"{pod}-x","namespaces":{"a":{"slice":"s",\#
+        "pods":["b-*"]}},"dns":{"search":["x"]}}\#u{0}K8S_POD_NAMESPACE=a;K8S_POD_NAME=b-0
+        """#,
+        "HTTP/1.1 404 No\r\nContent-Length: 33\r\n\r\n{\"code\":\"notFound\",\"message\":\"m\"}",
+    ].map { Array($0.utf8) }
 
     private static let wanWords = [
         "seed ", "site ", "limit ", "packets ", "bytes ", "set ", "delay ", "jitter ", "normal",

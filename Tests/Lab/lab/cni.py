@@ -1,5 +1,5 @@
-"""A container runtime's half of CNI, as libcni and cnitool have it: chains of plugins, each with the
-result of the one before, their results kept for CHECK and DEL."""
+"""A container runtime's half of CNI, as libcni and cnitool have it: chains of plugins, each with
+the result of the one before, which is kept for CHECK and DEL."""
 
 import json
 import os

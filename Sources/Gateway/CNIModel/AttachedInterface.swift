@@ -1,7 +1,7 @@
 import Addresses
 
 /// What the gateway made for a container, from its reply.
-package struct Attachment: Equatable, Sendable {
+package struct AttachedInterface: Equatable, Sendable {
     package var interface: String
     package var addresses: [IPAddress]
     package var hardwareAddress: String?
