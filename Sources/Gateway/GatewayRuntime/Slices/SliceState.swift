@@ -100,6 +100,11 @@ struct SliceState: Sendable {
         }
     }
 
+    /// What the slice of a manifest's file was called when it ran last.
+    static func name(of manifest: String, in stateDirectory: String) -> SliceName? {
+        all(stateDirectory).first { $0.source.manifest == manifest }?.slice
+    }
+
     private static func json<T: Decodable>(_ path: String) throws -> T? {
         guard let bytes = try read(path, limitBytes: 32 << 20) else { return nil }
         do {

@@ -40,9 +40,7 @@ extension SliceWorker {
 
     /// From what is remembered; what is in the kernel goes when the slice comes up.
     private func forget(_ isMeant: (String) -> Bool) throws -> [String] {
-        let known = SliceState.all(environment.stateDirectory)
-        guard let slice = known.first(where: { $0.source.manifest == config.manifest })?.slice
-        else { return [] }
+        guard let slice = name else { return [] }
         let state = SliceState(stateDirectory: environment.stateDirectory, slice: slice)
         let saved = try state.attachments()
         let kept = saved.filter { !($0.owner.map(isMeant) ?? false) }

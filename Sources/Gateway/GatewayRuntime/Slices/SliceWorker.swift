@@ -81,6 +81,8 @@ actor SliceWorker {
         self.environment = environment
         self.executor = executor
         logger = environment.logger
+        // So that a slice which cannot start is still called by its name.
+        name = SliceState.name(of: config.manifest, in: environment.stateDirectory)
     }
 
     // MARK: Starting and stopping
