@@ -46,12 +46,15 @@ import Testing
         #expect(slice.presharedKeyFile(for: try Sample.name("north")) == nil)
         #expect(
             slice.endpoints.map(\.reference) == [.netns("broker-0"), .path("/run/netns/broker-1")])
+        #expect(slice.endpoints.map(\.labels.description) == ["role=broker", ""])
     }
 
     /// A field that the reader knows and the reference does not name would be a secret.
     @Test func theReferenceNamesEveryField() throws {
         let text = try reference()
-        for scope in ["", "limits:\n  ", "slices:\n  - ", "slices:\n  - endpoints:\n    - "] {
+        for scope in [
+            "", "limits:\n  ", "dns:\n  ", "directory:\n  ", "http:\n  ", "audit:\n  ", "slices:\n  - ", "slices:\n  - endpoints:\n    - ",
+        ] {
             let wrong = scope + "zzzzzzzzzzzzzzzz: 1\n"
             let found = problems { () throws(ConfigProblems) in
                 try GatewayConfig.parse(text: wrong, file: "g")

@@ -76,7 +76,84 @@ extension ConfigType where Value == UnderlayEndpoint {
     }
 }
 
+extension ConfigType where Value == Glob {
+    package static var glob: ConfigType {
+        ConfigType<String>.string(1...253)
+            .checked { text in
+                Glob(text) == nil ? "`\(printable(text))` is no pattern: it \(Glob.rule)" : nil
+            }
+            .compactMap { Glob($0) }
+    }
+}
+
+extension ConfigType where Value == [Glob] {
+    /// One of them is enough. None at all would match nothing, which nobody means.
+    package static var globs: ConfigType {
+        .list(of: .glob, atLeast: 1, atMost: ManifestLimits.globs)
+    }
+}
+
+extension ConfigType where Value == [EndpointSelector.LabelMatch] {
+    /// `{role: "client*"}`, in the order of keys.
+    package static var labelMatches: ConfigType {
+        ConfigType<[(key: Located<String>, value: Glob)]>.map(
+            of: .labelWord, to: .glob, atMost: ManifestLimits.labels
+        )
+        .checked { $0.isEmpty ? "needs at least 1 label" : nil }
+        .map { matches in
+            matches.map { EndpointSelector.LabelMatch(key: $0.key.value, value: $0.value) }
+                .sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+        }
+    }
+}
+
+extension ConfigType where Value == EndpointLabels {
+    /// `{role: broker}`.
+    package static var labels: ConfigType {
+        ConfigType<[(key: Located<String>, value: String)]>.map(
+            of: .labelWord, to: .labelWord, atMost: EndpointLabels.limit
+        )
+        .compactMap { pairs in
+            EndpointLabels(
+                Dictionary(pairs.map { ($0.key.value, $0.value) }, uniquingKeysWith: { a, _ in a }))
+        }
+    }
+}
+
+extension ConfigType where Value == PortMatch {
+    package static var portMatch: ConfigType {
+        ConfigType { node, path, log in
+            guard case .scalar(let text, _) = node.content else {
+                log.report(node.start, path, "must be such as tcp/9092, not \(node.kind)")
+                return nil
+            }
+            if let match = PortMatch(text) { return match }
+            let why = text.hasPrefix("icmp/") ? ": icmp has no ports" : ""
+            log.report(
+                node.start, path,
+                "`\(printable(text))` is not understood\(why); it \(PortMatch.rule)")
+            return nil
+        }
+    }
+}
+
 extension ConfigType where Value == String {
+    /// A label's name or value.
+    package static var labelWord: ConfigType {
+        ConfigType.string(1...253).checked {
+            EndpointLabels.isWord($0)
+                ? nil : "`\(printable($0))` is no part of a label, which \(EndpointLabels.rule)"
+        }
+    }
+
+    /// For people: one line, nothing that a terminal would obey or hide.
+    package static func remark(_ length: ClosedRange<Int>) -> ConfigType {
+        ConfigType.string(length).checked { text in
+            printable(text, limit: .max) == text
+                ? nil : "holds an invisible character or one that turns the direction: remove it"
+        }
+    }
+
     /// An absolute path of a file or directory.
     package static var absolutePath: ConfigType {
         ConfigType.string(1...4095).checked {

@@ -1,4 +1,6 @@
+import Addresses
 import ConfigFile
+import Timing
 
 /// What gateway.conf says: which cluster this is, and where the daemon finds and keeps things.
 /// What a slice is stands in its manifest; what only this gateway may know stands here.
@@ -35,6 +37,8 @@ package struct GatewayConfig: Hashable, Sendable {
         package var namespace: NamespaceName
         package var name: EndpointName
         package var reference: EndpointReference
+        /// What policies and services select it by, besides its name.
+        package var labels: EndpointLabels
     }
 
     package struct Limits: Hashable, Sendable {
@@ -46,6 +50,32 @@ package struct GatewayConfig: Hashable, Sendable {
         package init() {}
     }
 
+    /// Names of endpoints and services, for endpoints.
+    package struct DNS: Hashable, Sendable {
+        package var isEnabled = true
+        /// In lower case, without a dot at its end.
+        package var zone = "slice.local"
+        /// Who is asked for names outside the zone; with nobody, they are refused.
+        package var forwarders: [IPEndpoint] = []
+        /// Whether /etc/netns/NAME/resolv.conf is written for endpoints that `ip netns` names.
+        package var writesResolvConf = true
+
+        package init() {}
+    }
+
+    /// What this gateway knows of the other clusters.
+    package struct Directory: Hashable, Sendable {
+        /// How long the entries of a cluster stay from which nothing is heard.
+        package var grace = Nanoseconds.seconds(600)
+
+        package init() {}
+    }
+
+    /// The page, API and metrics that only read.
+    package struct HTTP: Hashable, Sendable {
+        package var listen: IPEndpoint
+    }
+
     package var cluster: ClusterName
     package var stateDirectory: String
     package var adminSocket: String
@@ -54,11 +84,19 @@ package struct GatewayConfig: Hashable, Sendable {
     package var logLevel: LogLevel
     package var logFormat: LogFormat
     package var limits: Limits
+    package var dns: DNS
+    package var directory: Directory
+    /// Nil: nobody listens.
+    package var http: HTTP?
+    /// Where the audit log is written.
+    package var auditFile: String
     package var slices: [Slice]
 
     package static let defaultStateDirectory = "/var/lib/slice-gateway"
     package static let defaultAdminSocket = "/run/slice-gateway/admin.sock"
     package static let defaultNamespacePrefix = "slice-"
+    /// In the state directory.
+    package static let defaultAuditName = "audit.log"
 
     package static func parse(
         _ bytes: UnsafeRawBufferPointer, file: String

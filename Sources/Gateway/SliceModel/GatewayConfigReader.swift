@@ -23,6 +23,11 @@ enum GatewayConfigReader {
             let logFormat = object.optional(
                 "logFormat", ConfigType<GatewayConfig.LogFormat>.choice, default: .text)
             let limits = object.optional("limits", limits, default: GatewayConfig.Limits())
+            let dns = object.optional("dns", dns, default: GatewayConfig.DNS())
+            let directory = object.optional(
+                "directory", directory, default: GatewayConfig.Directory())
+            let http = object.optional("http", http)
+            let auditFile = object.optional("audit", audit) ?? nil
             let slices = object.required(
                 "slices", .list(of: slice.located, atMost: limits.maxSlices))
             guard let cluster, let slices else { return nil }
@@ -30,7 +35,8 @@ enum GatewayConfigReader {
             return GatewayConfig(
                 cluster: cluster, stateDirectory: stateDirectory, adminSocket: adminSocket,
                 namespacePrefix: namespacePrefix, logLevel: logLevel, logFormat: logFormat,
-                limits: limits,
+                limits: limits, dns: dns, directory: directory, http: http,
+                auditFile: auditFile ?? inside(stateDirectory, GatewayConfig.defaultAuditName),
                 slices: slices.compactMap { $0.value.finished(for: cluster, object.log) })
         }
     }
@@ -90,6 +96,7 @@ enum GatewayConfigReader {
                 object.optional("netns", .netns), object.optional("path", .namespacePath),
                 object.optional("pid", .pid),
             ]
+            let labels = object.optional("labels", .labels) ?? .none
             let given = ["netns", "path", "pid"].filter(object.has)
             if given.count != 1 {
                 object.log.report(
@@ -103,7 +110,8 @@ enum GatewayConfigReader {
             else {
                 return nil
             }
-            return GatewayConfig.Endpoint(namespace: namespace, name: name, reference: reference)
+            return GatewayConfig.Endpoint(
+                namespace: namespace, name: name, reference: reference, labels: labels)
         }
     }
 
@@ -122,7 +130,7 @@ enum GatewayConfigReader {
         }
     }
 
-    fileprivate static func once<Value: Hashable>(
+    static func once<Value: Hashable>(
         _ value: Located<Value>?, _ seen: inout [Value: Int], _ log: ConfigLog,
         _ what: (Value) -> String
     ) {

@@ -21,52 +21,59 @@ package enum ManifestEncoding {
 
     package static func signedBytes(of root: ConfigNode) -> [UInt8] {
         var bytes = Array(domain.utf8)
-        appendMap(
-            [
-                ("apiVersion", root["apiVersion"].map(encoded)),
-                ("kind", root["kind"].map(encoded)),
-                ("metadata", encodedMap([("name", root["metadata"]?["name"].map(encoded))])),
-                ("spec", root["spec"].map(encoded)),
-            ], to: &bytes)
+        let fields = ["apiVersion", "kind", "metadata", "spec"].compactMap { name in
+            // Even without any metadata: a map without a name.
+            name == "metadata" ? (name, root[name]) : root[name].map { (name, $0) }
+        }
+        appendMap(of: fields.count, to: &bytes)
+        for (name, value) in fields {
+            appendScalar(name, to: &bytes)
+            if name != "metadata", let value {
+                append(value, to: &bytes)
+                continue
+            }
+            let given = value?["name"]
+            appendMap(of: given == nil ? 0 : 1, to: &bytes)
+            if let given {
+                appendScalar("name", to: &bytes)
+                append(given, to: &bytes)
+            }
+        }
         return bytes
     }
 
     /// Depth is bounded by the parser's limits, so recursion is too.
-    static func encoded(_ node: ConfigNode) -> [UInt8] {
+    static func append(_ node: ConfigNode, to bytes: inout [UInt8]) {
         switch node.content {
-        case .null: return [UInt8(ascii: "n")]
-        case .scalar(let text, _):
-            var bytes: [UInt8] = []
-            appendScalar(text, to: &bytes)
-            return bytes
+        case .null: bytes.append(UInt8(ascii: "n"))
+        case .scalar(let text, _): appendScalar(text, to: &bytes)
         case .list(let items):
-            var bytes = [UInt8(ascii: "l")]
-            appendCount(items.count, to: &bytes)
-            for item in items { bytes += encoded(item) }
-            return bytes
+            appendList(of: items.count, to: &bytes)
+            for item in items { append(item, to: &bytes) }
         case .map(let entries):
-            return encodedMap(entries.map { ($0.name ?? "", encoded($0.value)) })
+            appendMap(of: entries.count, to: &bytes)
+            let sorted = entries.map { (name: $0.name ?? "", value: $0.value) }
+                .sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+            for entry in sorted {
+                appendScalar(entry.name, to: &bytes)
+                append(entry.value, to: &bytes)
+            }
         }
     }
 
-    private static func encodedMap(_ fields: [(String, [UInt8]?)]) -> [UInt8] {
-        var bytes: [UInt8] = []
-        appendMap(fields, to: &bytes)
-        return bytes
+    /// As many items follow.
+    static func appendList(of count: Int, to bytes: inout [UInt8]) {
+        bytes.append(UInt8(ascii: "l"))
+        appendCount(count, to: &bytes)
     }
 
-    private static func appendMap(_ fields: [(String, [UInt8]?)], to bytes: inout [UInt8]) {
-        let present = fields.compactMap { name, value in value.map { (name, $0) } }
-            .sorted { $0.0.utf8.lexicographicallyPrecedes($1.0.utf8) }
+    /// As many keys and values follow, in the order of the keys' bytes.
+    static func appendMap(of count: Int, to bytes: inout [UInt8]) {
         bytes.append(UInt8(ascii: "m"))
-        appendCount(present.count, to: &bytes)
-        for (name, value) in present {
-            appendScalar(name, to: &bytes)
-            bytes += value
-        }
+        appendCount(count, to: &bytes)
     }
 
-    private static func appendScalar(_ text: String, to bytes: inout [UInt8]) {
+    static func appendScalar(_ text: String, to bytes: inout [UInt8]) {
         bytes.append(UInt8(ascii: "s"))
         appendCount(text.utf8.count, to: &bytes)
         bytes += text.utf8
@@ -77,6 +84,13 @@ package enum ManifestEncoding {
             bytes.append(UInt8(truncatingIfNeeded: UInt64(count) >> UInt64(shift)))
         }
     }
+
+    /// BLAKE2b-256, without a key.
+    static func digest(of message: [UInt8]) -> [UInt8] {
+        var digest = [UInt8](repeating: 0, count: 32)
+        _ = crypto_generichash(&digest, digest.count, message, UInt64(message.count), nil, 0)
+        return digest
+    }
 }
 
 /// Names the content of a manifest: BLAKE2b-256 of what its signature covers.
@@ -84,10 +98,7 @@ package struct ManifestDigest: Hashable, Sendable, CustomStringConvertible {
     package let bytes: [UInt8]
 
     package init(of manifest: SliceManifest) {
-        var digest = [UInt8](repeating: 0, count: 32)
-        let message = manifest.signedBytes
-        _ = crypto_generichash(&digest, digest.count, message, UInt64(message.count), nil, 0)
-        bytes = digest
+        bytes = ManifestEncoding.digest(of: manifest.signedBytes)
     }
 
     package init?(bytes: [UInt8]) {

@@ -16,6 +16,10 @@ struct ManifestDraft {
     var mtu: Located<Int>?
     var clusters: [ClusterDraft] = []
     var namespaces: [NamespaceDraft] = []
+    /// False if what stands there is no list: then no name can be said to be missing.
+    var namespacesRead = true
+    var policies: [PolicyDraft] = []
+    var services: [ServiceDraft] = []
     var signature: ManifestSignature?
 }
 
@@ -41,6 +45,7 @@ struct GatewayDraft {
 struct NamespaceDraft {
     var name: Located<NamespaceName>?
     var clusters: [Located<ClusterName>]?
+    var regions: [Glob]?
 }
 
 extension SliceManifest {
@@ -54,10 +59,11 @@ extension SliceManifest {
         let draft = root.flatMap { ManifestReader.draft.read($0, .root, log) }
         if let draft { ManifestRules(log: log).check(draft) }
         try log.throwIfAny()
-        guard let root, let draft, let manifest = draft.finished(signedBytes: root) else {
+        guard let root, let draft, var manifest = draft.finished(signedBytes: root) else {
             log.report(.start, .root, "is not a manifest")
             throw ConfigProblems(log.problems)
         }
+        manifest.warnings = ManifestWarnings.of(manifest, root: root, file: file)
         return manifest
     }
 
@@ -93,12 +99,6 @@ enum ManifestReader {
         // A signed 64-bit number is what JSON and Kubernetes can carry.
         draft.version = spec.required("version", .int(1...UInt64(Int64.max)))
         draft.isolation = spec.required("isolation", .choice)
-        if draft.isolation == .strict {
-            spec.report(
-                "isolation",
-                "strict is not implemented yet, and open would let more through than you mean: "
-                    + "write open, or wait for policies")
-        }
         if let prefixes = spec.required(
             "prefixes",
             .list(
@@ -113,9 +113,12 @@ enum ManifestReader {
         draft.clusters =
             spec.required(
                 "clusters", .list(of: cluster, atLeast: 1, atMost: ManifestLimits.clusters)) ?? []
-        draft.namespaces =
-            spec.optional(
-                "namespaces", .list(of: namespace, atMost: ManifestLimits.namespaces)) ?? []
+        let namespaces = spec.optional(
+            "namespaces", .list(of: namespace, atMost: ManifestLimits.namespaces))
+        draft.namespaces = namespaces ?? []
+        draft.namespacesRead = namespaces != nil || !spec.has("namespaces")
+        draft.policies = spec.optional("policies", policies) ?? []
+        draft.services = spec.optional("services", services) ?? []
         return draft
     }
 
@@ -187,7 +190,8 @@ enum ManifestReader {
                     "clusters",
                     .list(
                         of: ConfigType<ClusterName>.name.located, atLeast: 1,
-                        atMost: ManifestLimits.clusters)))
+                        atMost: ManifestLimits.clusters)),
+                regions: object.optional("regions", .globs))
         }
     }
 }
@@ -221,12 +225,19 @@ extension ManifestDraft {
             guard let name = draft.name?.value else { return nil }
             namespaces.append(
                 SliceManifest.Namespace(
-                    name: name, clusters: draft.clusters.map { $0.map(\.value) }))
+                    name: name, clusters: draft.clusters.map { $0.map(\.value) },
+                    regions: draft.regions))
+        }
+        let policies = self.policies.compactMap(\.policy)
+        let services = self.services.compactMap(\.service)
+        guard policies.count == self.policies.count, services.count == self.services.count else {
+            return nil
         }
         return SliceManifest(
             name: name.value, version: version, isolation: isolation,
             prefixes: prefixes.map(\.value), port: port, mtu: mtu?.value, clusters: clusters,
-            namespaces: namespaces, signature: signature,
+            namespaces: namespaces, policies: policies, services: services,
+            signature: signature,
             signedBytes: ManifestEncoding.signedBytes(of: root))
     }
 }

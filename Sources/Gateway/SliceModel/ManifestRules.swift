@@ -16,6 +16,8 @@ struct ManifestRules {
             draft.clusters.flatMap { $0.gateways ?? [] }.compactMap(\.value.name), "gateway name")
         checkUnique(draft.namespaces.compactMap(\.name), "namespace name")
         checkNamespaces(draft)
+        checkUnique(draft.policies.lazy.compactMap(\.name), "policy name")
+        checkServices(draft)
         if let mtu = draft.mtu, mtu.value < 1280,
             draft.prefixes.contains(where: { !$0.value.isIPv4 })
         {
@@ -24,7 +26,9 @@ struct ManifestRules {
         }
     }
 
-    private func checkUnique<Name: SliceModelName>(_ names: [Located<Name>], _ what: String) {
+    private func checkUnique<Name: SliceModelName>(
+        _ names: some Sequence<Located<Name>>, _ what: String
+    ) {
         var seen: [Name: Int] = [:]
         for name in names {
             if let line = seen[name.value] {
@@ -39,17 +43,34 @@ struct ManifestRules {
 
     private func checkPrefixes(_ draft: ManifestDraft) {
         for prefix in draft.prefixes { checkRange(prefix) }
-        checkOverlaps(draft.prefixes) { "\($0.value) (line \($0.mark.line))" }
+        checkOverlaps(draft.prefixes) { "\(draft.prefixes[$0].value)" }
     }
 
-    private func checkOverlaps(
-        _ prefixes: [Located<IPPrefix>], _ show: (Located<IPPrefix>) -> String
-    ) {
-        for (index, prefix) in prefixes.enumerated() {
-            for earlier in prefixes[..<index] where earlier.value.overlaps(prefix.value) {
-                log.report(prefix, "\(prefix.value) overlaps \(show(earlier))")
-                break
+    /// In the order of addresses whatever overlaps a prefix stands beside it, or inside the same
+    /// larger one: one pass finds, for each prefix, the next larger one around it.
+    private func checkOverlaps(_ prefixes: [Located<IPPrefix>], _ show: (Int) -> String) {
+        let order = prefixes.indices.sorted {
+            (prefixes[$0].value, $0) < (prefixes[$1].value, $1)
+        }
+        var around: [Int] = []
+        // By the later of two in the file, as that is what was added: the first it collides with.
+        var earlier: [Int: Int] = [:]
+        for index in order {
+            let prefix = prefixes[index].value
+            while let outer = around.last, !prefixes[outer].value.contains(prefix) {
+                around.removeLast()
             }
+            if let outer = around.last {
+                let later = max(index, outer)
+                earlier[later] = min(earlier[later] ?? .max, min(index, outer))
+            }
+            around.append(index)
+        }
+        for (index, prefix) in prefixes.enumerated() {
+            guard let other = earlier[index] else { continue }
+            log.report(
+                prefix,
+                "\(prefix.value) overlaps \(show(other)) (line \(prefixes[other].mark.line))")
         }
     }
 
@@ -76,7 +97,8 @@ struct ManifestRules {
 
     private func checkClusterPrefixes(_ draft: ManifestDraft) {
         let slice = draft.prefixes.map(\.value)
-        var all: [(prefix: Located<IPPrefix>, owner: String)] = []
+        var all: [Located<IPPrefix>] = []
+        var owners: [String] = []
         for cluster in draft.clusters {
             for prefix in cluster.prefixes ?? [] {
                 checkRange(prefix)
@@ -90,17 +112,12 @@ struct ManifestRules {
                     log.report(
                         prefix, "\(prefix.value) is outside the slice's prefixes: \(hint)")
                 }
-                for earlier in all where earlier.prefix.value.overlaps(prefix.value) {
-                    log.report(
-                        prefix,
-                        "\(prefix.value) overlaps \(earlier.prefix.value) of \(earlier.owner) "
-                            + "(line \(earlier.prefix.mark.line))")
-                    break
-                }
-                all.append((prefix, cluster.shown))
+                all.append(prefix)
+                owners.append(cluster.shown)
             }
             checkFamilies(cluster, slice)
         }
+        checkOverlaps(all) { "\(all[$0].value) of \(owners[$0])" }
     }
 
     private func checkFamilies(_ cluster: ClusterDraft, _ slice: [IPPrefix]) {
@@ -186,19 +203,59 @@ struct ManifestRules {
     // MARK: Namespaces
 
     private func checkNamespaces(_ draft: ManifestDraft) {
-        let known = draft.clusters.compactMap(\.name?.value)
-        // With a cluster whose name is wrong, "no such cluster" would be noise.
-        let complete = known.count == draft.clusters.count && !known.isEmpty
+        let known = Known(draft.clusters.map(\.name?.value))
         for namespace in draft.namespaces {
             checkUnique(namespace.clusters ?? [], "cluster")
-            for cluster in namespace.clusters ?? []
-            where complete && !known.contains(cluster.value) {
-                let hint = Similarity.closest(to: cluster.value.text, among: known.map(\.text))
-                    .map { "; did you mean `\($0)`?" }
-                log.report(
-                    cluster, "the slice has no cluster `\(cluster.value)`\(hint ?? "")")
+            for cluster in namespace.clusters ?? [] where known.isComplete && !known.isEmpty {
+                known.check(cluster, "cluster", log)
             }
         }
+    }
+
+    private func checkServices(_ draft: ManifestDraft) {
+        let known = Known(draft.namespaces.map(\.name?.value))
+        var seen: [ServiceRecord.Key: Int] = [:]
+        for service in draft.services {
+            if draft.namespacesRead, known.isComplete, let namespace = service.namespace {
+                known.check(namespace, "namespace", log)
+            }
+            guard let name = service.name, let namespace = service.namespace else { continue }
+            let key = ServiceRecord.Key(namespace.value, name.value)
+            if let line = seen[key] {
+                log.report(
+                    name,
+                    "the service `\(name.value)` of namespace `\(namespace.value)` is there twice, "
+                        + "first on line \(line)")
+            } else {
+                seen[key] = name.mark.line
+            }
+        }
+    }
+}
+
+/// Names that others may refer to.
+private struct Known<Name: SliceModelName> {
+    private let names: Set<Name>
+    private let inOrder: [Name]
+    /// With one whose name is wrong, "there is no such" would be noise.
+    let isComplete: Bool
+
+    init(_ names: [Name?]) {
+        inOrder = names.compactMap { $0 }
+        self.names = Set(inOrder)
+        isComplete = inOrder.count == names.count
+    }
+
+    var isEmpty: Bool { names.isEmpty }
+
+    func check(_ name: Located<Name>, _ noun: String, _ log: ConfigLog) {
+        guard !names.contains(name.value) else { return }
+        let hint =
+            log.isFull
+            ? nil
+            : Similarity.closest(to: name.value.text, among: inOrder.map(\.text))
+                .map { "; did you mean `\($0)`?" }
+        log.report(name, "the slice has no \(noun) `\(name.value)`\(hint ?? "")")
     }
 }
 

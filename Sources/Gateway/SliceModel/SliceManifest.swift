@@ -51,6 +51,8 @@ package struct SliceManifest: Sendable {
     /// The first that matches decides.
     package var policies: [Policy] = []
     package var services: [Service] = []
+    /// What is allowed and probably not meant, where it stands. Bounded, as problems are.
+    package var warnings: [ConfigProblem] = []
     /// As found in the document; `verify` says whether it is worth anything.
     package var signature: ManifestSignature?
     /// What the signature covers: everything above, as it was written.
@@ -80,13 +82,23 @@ extension SliceManifest.Cluster {
     }
 }
 
-/// What one slice may hold. Generous for people, small for machines.
+/// What one slice may hold. Generous for people, bearable for machines: reading the largest
+/// document takes a few seconds and less than a gigabyte.
 package enum ManifestLimits {
     package static let prefixes = 16
-    package static let clusters = 64
+    package static let clusters = 512
     /// In all clusters together.
-    package static let gateways = 256
+    package static let gateways = 1024
     package static let endpointsPerGateway = 8
-    package static let namespaces = 1024
-    package static let document = ConfigLimits()
+    package static let namespaces = 4096
+    package static let policies = 100_000
+    package static let services = 4096
+    /// Patterns of one list.
+    package static let globs = 64
+    package static let labels = EndpointLabels.limit
+    /// Of one policy, or of one service.
+    package static let ports = 64
+    package static let warnings = 100
+    /// For as many policies as there may be, of 335 bytes and 40 values each.
+    package static let document = ConfigLimits(bytes: 32 << 20, nodes: 4_000_000)
 }

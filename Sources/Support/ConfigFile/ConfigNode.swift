@@ -1,19 +1,29 @@
-/// A place in a document.
+/// A place in a document. Every node of a tree has two, so they are kept small: no document that
+/// the limits let through has more than 2^32 characters.
 package struct ConfigMark: Hashable, Sendable {
-    /// From 1.
-    package var line: Int
-    /// From 1, in Unicode scalars.
-    package var column: Int
-    /// Unicode scalars from the beginning of the document.
-    package var offset: Int
+    private var narrow: (line: UInt32, column: UInt32, offset: UInt32)
 
     package init(line: Int, column: Int, offset: Int) {
-        self.line = line
-        self.column = column
-        self.offset = offset
+        narrow = (
+            UInt32(clamping: line), UInt32(clamping: column), UInt32(clamping: offset)
+        )
     }
 
+    /// From 1.
+    package var line: Int { Int(narrow.line) }
+    /// From 1, in Unicode scalars.
+    package var column: Int { Int(narrow.column) }
+    /// Unicode scalars from the beginning of the document.
+    package var offset: Int { Int(narrow.offset) }
+
     package static let start = ConfigMark(line: 1, column: 1, offset: 0)
+
+    package static func == (a: Self, b: Self) -> Bool { a.narrow == b.narrow }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(narrow.line)
+        hasher.combine(narrow.column)
+    }
 }
 
 /// The generic tree of a YAML document: what was written, with no type guessed from its looks.
@@ -46,6 +56,13 @@ package struct ConfigNode: Sendable {
         return entries.first { $0.name == field }?.value
     }
 
+    var isContainer: Bool {
+        switch content {
+        case .null, .scalar: false
+        case .list, .map: true
+        }
+    }
+
     /// What the node is, for messages.
     package var kind: String {
         switch content {
@@ -68,24 +85,50 @@ package struct ConfigEntry: Sendable {
     }
 }
 
-/// The way from the document's root to a field.
+/// The way from the document's root to a field. A chain, and text only once somebody asks: a
+/// document without problems never does.
 package struct ConfigPath: Hashable, Sendable, CustomStringConvertible {
-    package private(set) var description: String
+    private indirect enum Step: Hashable, Sendable {
+        case root
+        case field(of: Step, String)
+        case item(of: Step, Int)
+    }
 
-    package static let root = ConfigPath(description: "")
+    private let last: Step
+
+    package static let root = ConfigPath(last: .root)
 
     package func field(_ name: String) -> ConfigPath {
+        ConfigPath(last: .field(of: last, name))
+    }
+
+    package func item(_ index: Int) -> ConfigPath {
+        ConfigPath(last: .item(of: last, index))
+    }
+
+    package var description: String {
+        var parts: [String] = []
+        var step = last
+        while true {
+            switch step {
+            case .root: return parts.reversed().joined()
+            case .item(let before, let index):
+                parts.append("[\(index)]")
+                step = before
+            case .field(let before, let name):
+                parts.append((before == .root ? "" : ".") + Self.shown(name))
+                step = before
+            }
+        }
+    }
+
+    private static func shown(_ name: String) -> String {
         let plain =
             !name.isEmpty && name.utf8.count <= 64
             && name.utf8.allSatisfy {
                 48...57 ~= $0 || 65...90 ~= $0 || 97...122 ~= $0 || $0 == 45 || $0 == 95
             }
-        let shown = plain ? name : "\"" + printable(name) + "\""
-        return ConfigPath(description: description.isEmpty ? shown : description + "." + shown)
-    }
-
-    package func item(_ index: Int) -> ConfigPath {
-        ConfigPath(description: description + "[\(index)]")
+        return plain ? name : "\"" + printable(name) + "\""
     }
 }
 

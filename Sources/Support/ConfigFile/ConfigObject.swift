@@ -61,7 +61,9 @@ package final class ConfigObject {
                 !refused.contains(name)
             else { continue }
             let hint =
-                Similarity.closest(to: name, among: known).map { "did you mean `\($0)`?" }
+                log.isFull
+                ? ""
+                : Similarity.closest(to: name, among: known).map { "did you mean `\($0)`?" }
                 ?? "known here: \(known.joined(separator: ", "))"
             log.report(entry.key.start, path.field(name), "unknown field; \(hint)")
         }

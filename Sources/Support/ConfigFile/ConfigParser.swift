@@ -52,18 +52,18 @@ package enum ConfigParser {
     }
 
     static func mark(ofByte offset: Int, in bytes: UnsafeRawBufferPointer) -> ConfigMark {
-        var mark = ConfigMark.start
+        var (line, column, scalars) = (1, 1, 0)
         for byte in bytes.prefix(offset) {
             if byte == 10 {
-                mark.line += 1
-                mark.column = 1
-                mark.offset += 1
+                line += 1
+                column = 1
+                scalars += 1
             } else if byte & 0xc0 != 0x80 {
-                mark.column += 1
-                mark.offset += 1
+                column += 1
+                scalars += 1
             }
         }
-        return mark
+        return ConfigMark(line: line, column: column, offset: scalars)
     }
 
     /// Depth is bounded by the limits, so recursion is too.
@@ -71,27 +71,52 @@ package enum ConfigParser {
         switch node.content {
         case .null, .scalar: break
         case .list(let items):
-            for (index, item) in items.enumerated() { checkKeys(item, path.item(index), log) }
+            for (index, item) in items.enumerated() where item.isContainer {
+                checkKeys(item, path.item(index), log)
+            }
         case .map(let entries):
-            var seen: [String: ConfigMark] = [:]
+            var seen = SeenKeys(count: entries.count)
             for entry in entries {
                 guard let name = entry.name else {
                     log.report(entry.key.start, path, "a field's name must be text")
                     continue
                 }
-                let place = path.field(name)
                 if name == "<<" {
                     log.report(
-                        entry.key.start, place, "merge keys are not supported: write it out")
-                } else if let first = seen[name] {
+                        entry.key.start, path.field(name),
+                        "merge keys are not supported: write it out")
+                } else if let first = seen.first(name, at: entry.key.start) {
                     log.report(
-                        entry.key.start, place,
+                        entry.key.start, path.field(name),
                         "given twice, first on line \(first.line): remove one of them")
-                } else {
-                    seen[name] = entry.key.start
                 }
-                checkKeys(entry.value, place, log)
+                if entry.value.isContainer { checkKeys(entry.value, path.field(name), log) }
             }
         }
+    }
+}
+
+/// The keys of one map so far. Most maps are small, and there are very many of them: looking
+/// through a few names costs less than hashing them.
+private struct SeenKeys {
+    private var few: [(name: String, mark: ConfigMark)] = []
+    private var many: [String: ConfigMark] = [:]
+    private let isSmall: Bool
+
+    init(count: Int) {
+        isSmall = count <= 16
+        if isSmall { few.reserveCapacity(count) } else { many.reserveCapacity(count) }
+    }
+
+    /// Where the key was before, if it was.
+    mutating func first(_ name: String, at mark: ConfigMark) -> ConfigMark? {
+        if isSmall {
+            if let before = few.first(where: { $0.name == name }) { return before.mark }
+            few.append((name, mark))
+            return nil
+        }
+        if let before = many[name] { return before }
+        many[name] = mark
+        return nil
     }
 }

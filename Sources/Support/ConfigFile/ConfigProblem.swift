@@ -39,15 +39,21 @@ package struct ConfigProblems: Error, Hashable, Sendable, CustomStringConvertibl
 package final class ConfigLog {
     package let file: String
     private let limit: Int
+    /// What is gathered, in the plural.
+    private let noun: String
     private var gathered: [ConfigProblem] = []
     private var leftOut = 0
 
-    package init(file: String, limit: Int = 100) {
+    package init(file: String, limit: Int = 100, noun: String = "problems") {
         self.file = file
         self.limit = limit
+        self.noun = noun
     }
 
     package var isEmpty: Bool { gathered.isEmpty }
+
+    /// What is reported from now on is only counted: costly hints are not worth their making.
+    package var isFull: Bool { gathered.count >= limit }
 
     package func report(_ mark: ConfigMark, _ path: ConfigPath, _ message: String) {
         guard gathered.count < limit else {
@@ -75,7 +81,7 @@ package final class ConfigLog {
             sorted.append(
                 ConfigProblem(
                     file: file, line: last.line, column: last.column, path: "",
-                    message: "and \(leftOut) more problems, not shown: mend these first"))
+                    message: "and \(leftOut) more \(noun), not shown: mend these first"))
         }
         return sorted
     }

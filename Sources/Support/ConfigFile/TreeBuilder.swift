@@ -76,7 +76,10 @@ struct TreeBuilder {
             }
             return true
         case YAML_ALIAS_EVENT:
-            return refuse(start, "aliases (*name) are not supported: write the value out")
+            return refuse(
+                start,
+                "aliases (*name) are not supported: write the value out; a pattern that begins "
+                    + "with * needs quotes")
         case YAML_SCALAR_EVENT:
             let scalar = event.data.scalar
             guard count(start), noAnchor(scalar.anchor, start) else { return false }
@@ -198,6 +201,10 @@ struct TreeBuilder {
         let place = mark(parser.problem_mark)
         var hint = ""
         if byte(at: place) == 9 { hint = " (indent with spaces: a tab is not allowed here)" }
+        // `[*]` and `*.x` are no aliases to libyaml, and patterns to whoever wrote them.
+        if byte(at: mark(parser.context_mark)) == 42 {
+            hint = " (a pattern that begins with * needs quotes)"
+        }
         log.report(place, .root, "not valid YAML: \(problem)\(context)\(hint)")
     }
 
