@@ -84,6 +84,9 @@ let package = Package(
             "SliceModel", in: "Gateway",
             uses: ["Noise", "ConfigFile", "Bytes", "Timing", "Addresses", "CSodium"]),
         room("SlicePolicy", in: "Gateway", uses: ["SliceModel", "Addresses"]),
+        room(
+            "SliceDirectory", in: "Gateway",
+            uses: ["SliceModel", "Addresses", "Bytes", "Timing"]),
         room("AdminAPI", in: "Gateway"),
         room("CNIModel", in: "Gateway", uses: ["AdminAPI", "Addresses"]),
 

@@ -16,7 +16,7 @@ MAX_COLUMNS = 100
 # Rooms that think: no system, no clock, no tasks. Beside what Package.swift lets them use:
 PURE = {
     "Bytes", "Timing", "Addresses", "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy",
-    "AdminAPI", "CNIModel", "WanModel", "BrokerConfig",
+    "SliceDirectory", "AdminAPI", "CNIModel", "WanModel", "BrokerConfig",
 }
 # Pure too, with NIOCore for its ByteBuffer and for nothing else.
 BUFFER_ONLY = {
