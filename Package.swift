@@ -173,6 +173,19 @@ let package = Package(
         suite("SliceModelTests", uses: ["SliceModel", "Noise", "ConfigFile", "Addresses"]),
         suite("SlicePolicyTests", uses: ["SlicePolicy", "SliceModel", "Addresses"]),
         suite("CNIModelTests", uses: ["CNIModel", "AdminAPI", "SliceModel", "Addresses"]),
+        .target(
+            name: "SimulatedWorld", dependencies: ["Timing"],
+            path: "Tests/Support/SimulatedWorld", swiftSettings: strict),
+        .target(
+            name: "SimulatedDirectory",
+            dependencies: ["SliceDirectory", "SliceModel", "SimulatedWorld", "Timing", "Addresses"],
+            path: "Tests/Support/SimulatedDirectory", swiftSettings: strict),
+        suite(
+            "SliceDirectoryTests",
+            uses: [
+                "SliceDirectory", "SliceModel", "SimulatedDirectory", "SimulatedWorld", "Timing",
+                "Addresses",
+            ]),
         suite("LinuxNetTests", uses: ["LinuxNet", "Addresses", "Timing"]),
         suite("WanModelTests", uses: ["WanModel", "Timing", "Addresses"]),
         suite(
@@ -200,9 +213,6 @@ let package = Package(
         suite(
             "CommitLogTests",
             uses: ["CommitLog", "SimulatedDisk", "KafkaRecords", "KafkaWire", nio]),
-        .target(
-            name: "SimulatedWorld", dependencies: ["Timing"],
-            path: "Tests/Support/SimulatedWorld", swiftSettings: strict),
         suite("RaftTests", uses: ["Raft", "SimulatedWorld", "Timing", nio]),
         suite("MetadataTests", uses: ["Metadata", "KafkaRecords", "KafkaWire", "Timing", nio]),
         suite(

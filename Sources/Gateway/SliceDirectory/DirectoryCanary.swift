@@ -15,4 +15,6 @@ package enum DirectoryCanary: String, Sendable, CaseIterable {
     case ignoresSilence = "ignores-silence"
     /// Keeps judging by the prefixes of the first manifest.
     case keepsOldPrefixes = "keeps-old-prefixes"
+    /// Tells what it was given, whosever it is: not to be found, but what others are tried with.
+    case tellsAnything = "tells-anything"
 }

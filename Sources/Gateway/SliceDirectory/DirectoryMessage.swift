@@ -33,6 +33,18 @@ package enum DirectoryMessage: Hashable, Sendable {
         package var knownIncarnation: UInt64
         package var knownVersion: UInt64
         package var facts: DirectoryFacts
+
+        package init(
+            slice: SliceName, cluster: ClusterName, incarnation: UInt64,
+            knownIncarnation: UInt64, knownVersion: UInt64, facts: DirectoryFacts
+        ) {
+            self.slice = slice
+            self.cluster = cluster
+            self.incarnation = incarnation
+            self.knownIncarnation = knownIncarnation
+            self.knownVersion = knownVersion
+            self.facts = facts
+        }
     }
 
     package struct Welcome: Hashable, Sendable {
@@ -40,6 +52,15 @@ package enum DirectoryMessage: Hashable, Sendable {
         package var incarnation: UInt64
         package var version: UInt64
         package var facts: DirectoryFacts
+
+        package init(
+            cluster: ClusterName, incarnation: UInt64, version: UInt64, facts: DirectoryFacts
+        ) {
+            self.cluster = cluster
+            self.incarnation = incarnation
+            self.version = version
+            self.facts = facts
+        }
     }
 
     /// The state of all records that changed after `from` and up to `to`.
@@ -49,6 +70,13 @@ package enum DirectoryMessage: Hashable, Sendable {
         /// The next one belongs to it: to be applied together.
         package var hasMore: Bool
         package var changes: [DirectoryChange]
+
+        package init(from: UInt64, to: UInt64, hasMore: Bool, changes: [DirectoryChange]) {
+            self.from = from
+            self.to = to
+            self.hasMore = hasMore
+            self.changes = changes
+        }
     }
 
     private static let magic: UInt32 = 0x534c_4452

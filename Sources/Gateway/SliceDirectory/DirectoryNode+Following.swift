@@ -26,8 +26,8 @@ extension DirectoryNode {
         peers[place].following.link?.lastHeard = now
         let hello = DirectoryMessage.Hello(
             slice: slice.name, cluster: slice.local.name, incarnation: incarnation,
-            knownIncarnation: peers[place].entriesIncarnation,
-            knownVersion: peers[place].version, facts: facts)
+            knownIncarnation: peers[place].needsAll ? 0 : peers[place].entriesIncarnation,
+            knownVersion: peers[place].needsAll ? 0 : peers[place].version, facts: facts)
         sendFollowing(place, DirectoryMessage.hello(hello).frame)
     }
 
@@ -160,7 +160,7 @@ extension DirectoryNode {
         peers[place].following.target = welcome.version
         peers[place].following.heard = peers[place].version
         learn(place, welcome.facts)
-        if peers[place].entriesIncarnation == welcome.incarnation,
+        if peers[place].entriesIncarnation == welcome.incarnation, !peers[place].needsAll,
             peers[place].version == welcome.version || canary == .forgetsGap
         {
             synced(place)
@@ -195,6 +195,7 @@ extension DirectoryNode {
         peers[place].entries = entries
         peers[place].entriesIncarnation = peers[place].following.incarnation
         peers[place].version = version
+        peers[place].needsAll = false
         if !old.hasSameContent(as: entries.view) { changed.insert(peers[place].name) }
         reportClaims(place)
         synced(place)
@@ -204,10 +205,10 @@ extension DirectoryNode {
         let isContinuing =
             delta.from == peers[place].following.heard
             && (peers[place].following.shadow != nil
-                || peers[place].entriesIncarnation == peers[place].following.incarnation)
+                || !peers[place].needsAll
+                    && peers[place].entriesIncarnation == peers[place].following.incarnation)
         guard isContinuing || canary == .forgetsGap else {
-            peers[place].entriesIncarnation = 0
-            peers[place].version = 0
+            peers[place].needsAll = true
             return refuseFollowing(place, .gap, .gap)
         }
         peers[place].following.heard = delta.to

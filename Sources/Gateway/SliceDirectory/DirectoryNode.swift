@@ -56,7 +56,7 @@ package struct DirectoryNode: Sendable {
         random = DirectoryRandom(seed: seed)
         nextTick = now
         nextHeartbeat = now + timing.heartbeat
-        own = OwnRecords(prefixes: slice.local.prefixes, limits: limits)
+        own = OwnRecords(prefixes: slice.local.prefixes, limits: limits, canary: canary)
         ownEntries = ClusterEntries(
             cluster: slice.local.name, prefixes: slice.local.prefixes, limits: limits)
         ownEntries.setState(.fresh)
@@ -67,6 +67,9 @@ package struct DirectoryNode: Sendable {
     package var nextDeadline: Instant? { isStopped ? nil : nextTick }
 
     package var version: UInt64 { own.version }
+
+    /// What is told to others, in the order of a snapshot.
+    package var ownItems: [DirectoryItem] { own.keys.compactMap { own.items[$0] } }
 
     package var view: DirectoryView {
         var view = DirectoryView(local: slice.local.name)
@@ -257,6 +260,7 @@ package struct DirectoryNode: Sendable {
             peers[place].entries = entriesOf(peers[place].cluster)
             peers[place].entriesIncarnation = 0
             peers[place].version = 0
+            peers[place].needsAll = false
             // A gateway whose counter was lost may begin again.
             peers[place].incarnation = 0
             // What we said that we have is gone: a delta would have nothing to add to.

@@ -97,6 +97,8 @@ struct DirectoryPeer: Sendable {
     /// What `entries` are of: 0 is nothing.
     var entriesIncarnation: UInt64 = 0
     var version: UInt64 = 0
+    /// What is there cannot be added to: all has to be said anew.
+    var needsAll = false
     /// The newest that was heard of.
     var incarnation: UInt64 = 0
     var lastWord: Instant?

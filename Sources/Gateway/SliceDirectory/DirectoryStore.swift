@@ -7,6 +7,8 @@ package enum DirectoryStore {
         package var name: ClusterName
         package var incarnation: UInt64
         package var version: UInt64
+        /// Nothing may be added to it: it has to be told anew.
+        package var isPartial: Bool
         /// Everything it said, also what is not believed.
         package var items: [DirectoryItem]
     }
@@ -27,6 +29,7 @@ package enum DirectoryStore {
             writer.text(cluster.name.text)
             writer.number(cluster.incarnation)
             writer.number(cluster.version)
+            writer.flag(cluster.isPartial)
             writer.number(UInt32(clamping: cluster.items.count))
             for item in cluster.items { item.write(to: &writer) }
         }
@@ -49,7 +52,8 @@ package enum DirectoryStore {
         for _ in 0..<count {
             var cluster = Cluster(
                 name: try reader.name(), incarnation: try reader.number(),
-                version: try reader.number(), items: [])
+                version: try reader.number(), isPartial: try reader.flag("completeness"),
+                items: [])
             if let last = clusters.last?.name, last >= cluster.name {
                 throw .badValue("order of clusters")
             }
@@ -67,11 +71,10 @@ extension DirectoryNode {
     /// To be stored when the view has changed.
     package var stored: [UInt8] {
         let clusters = peers.filter { $0.entriesIncarnation > 0 }.map { peer in
-            // What was left out for want of room is not there to be added to.
-            let isWhole = peer.entries.dropped == 0
-            return DirectoryStore.Cluster(
-                name: peer.name, incarnation: peer.entriesIncarnation,
-                version: isWhole ? peer.version : 0, items: peer.entries.items)
+            DirectoryStore.Cluster(
+                name: peer.name, incarnation: peer.entriesIncarnation, version: peer.version,
+                // What was left out for want of room is not there to be added to.
+                isPartial: peer.needsAll || peer.entries.dropped > 0, items: peer.entries.items)
         }
         return DirectoryStore.encode(slice.name, clusters)
     }
@@ -89,7 +92,8 @@ extension DirectoryNode {
             peers[place].entries = entries
             peers[place].entriesIncarnation = cluster.incarnation
             peers[place].incarnation = max(peers[place].incarnation, cluster.incarnation)
-            peers[place].version = entries.dropped == 0 ? cluster.version : 0
+            peers[place].version = cluster.version
+            peers[place].needsAll = entries.dropped > 0 || cluster.isPartial
             changed.insert(cluster.name)
         }
     }
