@@ -87,6 +87,7 @@ let package = Package(
         room(
             "SliceDirectory", in: "Gateway",
             uses: ["SliceModel", "Addresses", "Bytes", "Timing"]),
+        room("SliceDNS", in: "Gateway", uses: ["SliceModel", "Addresses", "Timing"]),
         room("AdminAPI", in: "Gateway"),
         room("CNIModel", in: "Gateway", uses: ["AdminAPI", "Addresses"]),
 
@@ -186,6 +187,7 @@ let package = Package(
                 "SliceDirectory", "SliceModel", "SimulatedDirectory", "SimulatedWorld", "Timing",
                 "Addresses",
             ]),
+        suite("SliceDNSTests", uses: ["SliceDNS", "SliceModel", "Addresses", "Timing"]),
         suite("LinuxNetTests", uses: ["LinuxNet", "Addresses", "Timing"]),
         suite("WanModelTests", uses: ["WanModel", "Timing", "Addresses"]),
         suite(

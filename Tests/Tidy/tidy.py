@@ -17,6 +17,7 @@ MAX_COLUMNS = 100
 PURE = {
     "Bytes", "Timing", "Addresses", "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy",
     "SliceDirectory", "AdminAPI", "CNIModel", "WanModel", "BrokerConfig",
+    "SliceDNS", "AdminAPI", "WanModel", "BrokerConfig",
 }
 # Pure too, with NIOCore for its ByteBuffer and for nothing else.
 BUFFER_ONLY = {
