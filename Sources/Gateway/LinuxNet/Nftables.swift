@@ -51,13 +51,15 @@ package struct Nftables: Sendable {
     ) throws(LinuxError) -> [String: Counter] {
         let object = "counters of table \(family) \(table)"
         // Both go into a command line.
-        for word in [family, table] {
-            guard (1...128).contains(word.utf8.count), word.utf8.allSatisfy(Self.isNameByte) else {
-                throw LinuxError("list", object, errno: EINVAL)
-            }
+        guard [family, table].allSatisfy(Self.isName) else {
+            throw LinuxError("list", object, errno: EINVAL)
         }
         return Self.parseCounters(
             try run("list counters table \(family) \(table)", "list", object, flags: 0))
+    }
+
+    static func isName(_ word: String) -> Bool {
+        (1...128).contains(word.utf8.count) && word.utf8.allSatisfy(isNameByte)
     }
 
     private static func isNameByte(_ byte: UInt8) -> Bool {

@@ -3,7 +3,7 @@ import LinuxNet
 extension FuzzTarget {
     static let netlink = FuzzTarget(
         "netlink-reply", maximumBytes: 1024,
-        seeds: { NetlinkSeeds.all + [NetlinkSeeds.all.flatMap { $0 }] }
+        seeds: { NetlinkSeeds.all + [NetlinkSeeds.all.prefix(8).flatMap { $0 }] }
     ) { NetlinkReply.fuzz($0) }
 }
 
@@ -37,11 +37,46 @@ private enum NetlinkSeeds {
                 + attribute(1, [UInt8](repeating: 0xfd, count: 16))),
         // RTM_NEWNSID
         message(88, [0, 0, 0, 0] + attribute(1, number(Int32(3)))),
+        // NFT_MSG_NEWGEN and NFT_MSG_NEWSETELEM, with a verdict and a counter.
+        message(0xa0f, [0, 0, 0, 0] + attribute(1, [0, 0, 0, 7])),
+        message(
+            0xa0c,
+            [1, 0, 0, 0]
+                + attribute(
+                    3,
+                    attribute(
+                        1,
+                        attribute(1, attribute(1, [1, 0, 0, 0, 2, 0, 0, 0]))
+                            + attribute(
+                                2, attribute(2, attribute(1, [0xff, 0xff, 0xff, 0xfd]) + more))
+                            + attribute(11, attribute(1, counter))))),
+        // IPCTNL_MSG_CT_NEW, and NFULNL_MSG_PACKET.
+        message(
+            0x100,
+            [2, 0, 0, 0] + attribute(1, tuple) + attribute(2, tuple) + attribute(3, [0, 0, 0, 14])
+                + attribute(4, attribute(1, attribute(1, [3])))
+                + attribute(9, attribute(1, eight) + attribute(2, eight))),
+        message(0x104, [0, 0, 0, 0] + attribute(4, [0, 0, 0, 1])),
+        message(0x105, [0, 0, 0, 0] + attribute(1, [0, 0, 0, 1])),
+        message(
+            0x400,
+            [2, 0, 0, 0] + attribute(1, [8, 0, 2, 0]) + attribute(10, Array("deny\0".utf8))
+                + attribute(4, [0, 0, 0, 3]) + attribute(12, [0, 0, 0, 1])
+                + attribute(9, [UInt8](repeating: 0x45, count: 130))),
         // NLMSG_ERROR with the request echoed and the kernel's words.
         message(
             2, flags: 0x200,
             number(Int32(-22)) + message(16, [1, 2, 3, 4]) + attribute(1, Array("no\0".utf8))),
     ]
+
+    private static let eight: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 9]
+    private static let more = attribute(2, Array("more\0".utf8))
+    private static let counter =
+        attribute(1, Array("counter\0".utf8))
+        + attribute(2, attribute(1, eight) + attribute(2, eight))
+    private static let tuple =
+        attribute(1, attribute(1, [10, 0, 0, 1]) + attribute(2, [10, 0, 0, 2]))
+        + attribute(2, attribute(1, [6]) + attribute(2, [1, 2]) + attribute(3, [3, 4]))
 
     private static func number<Number: FixedWidthInteger>(_ value: Number) -> [UInt8] {
         withUnsafeBytes(of: value.littleEndian) { Array($0) }

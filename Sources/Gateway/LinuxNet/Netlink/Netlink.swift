@@ -2,9 +2,15 @@ import CLinux
 import CMnl
 import Glibc
 
-/// An rtnetlink socket (rtnetlink(7)), bound for life to the network namespace it was opened in.
+/// A netlink socket (netlink(7)), bound for life to the network namespace it was opened in.
 /// Blocking, with a limit on the wait. For one thread at a time.
 package final class Netlink {
+    /// Which part of the kernel it speaks to: the numbers of linux/netlink.h.
+    enum Bus: Int32 {
+        case route = 0
+        case netfilter = 12
+    }
+
     private let socket: OpaquePointer
     private let port: UInt32
     private var sequence: UInt32 = 0
@@ -17,12 +23,18 @@ package final class Netlink {
     private static let dumpAttempts = 10
 
     /// In `namespace`, or in that of the calling thread.
-    package init(
+    package convenience init(
         in namespace: NetworkNamespace? = nil, timeoutSeconds: Int64 = 10
+    ) throws(LinuxError) {
+        try self.init(.route, in: namespace, timeoutSeconds: timeoutSeconds)
+    }
+
+    init(
+        _ bus: Bus, in namespace: NetworkNamespace?, timeoutSeconds: Int64 = 10
     ) throws(LinuxError) {
         let label = namespace.map { "in \($0)" } ?? ""
         func open() throws(LinuxError) -> OpaquePointer {
-            guard let socket = mnl_socket_open2(NETLINK_ROUTE, Int32(clinux_sock_cloexec)) else {
+            guard let socket = mnl_socket_open2(bus.rawValue, Int32(clinux_sock_cloexec)) else {
                 throw LinuxError("open", "netlink socket", label, errno: errno)
             }
             return socket
@@ -68,22 +80,26 @@ package final class Netlink {
         _ request: NetlinkRequest, _ operation: String, _ object: String, _ context: String = ""
     ) throws(LinuxError) -> [NetlinkReply.Message] {
         var replies: [NetlinkReply.Message] = []
-        try exchange(request, operation, object, context) { replies.append($0) }
+        try exchange(request, operation, object, context) { message in
+            replies.append(message)
+            return true
+        }
         return replies
     }
 
     /// Asks for a table. A dump that ran over a change, or that lost messages, is asked again.
     func dump<T>(
-        _ request: NetlinkRequest, _ object: String,
+        _ request: NetlinkRequest, _ object: String, context: String = "",
         _ parse: (NetlinkReply.Message) -> T?
     ) throws(LinuxError) -> [T] {
         for _ in 0..<Self.dumpAttempts {
             var rows: [T] = []
             var interrupted = false
             do {
-                try exchange(request, "list", object, "") { message in
+                try exchange(request, "list", object, context) { message in
                     if message.wasInterrupted { interrupted = true }
                     if let row = parse(message) { rows.append(row) }
+                    return true
                 }
             } catch {
                 if error.errno == ENOBUFS { continue }
@@ -91,12 +107,23 @@ package final class Netlink {
             }
             if !interrupted { return rows }
         }
-        throw LinuxError("list", object, errno: EAGAIN, detail: "the table changes all the time")
+        throw LinuxError(
+            "list", object, context, errno: EAGAIN, detail: "the table changes all the time")
     }
 
-    private func exchange(
+    /// A second descriptor of the socket, which lives on with it when this object has gone.
+    func duplicate() throws(LinuxError) -> Int32 {
+        Int32(
+            try check(
+                system { Int(fcntl(mnl_socket_get_fd(socket), F_DUPFD_CLOEXEC, 0)) },
+                "duplicate", "netlink socket"))
+    }
+
+    /// Sends a request and hands on what comes before its verdict. When `take` has had enough and
+    /// says false, the rest stays behind: the socket is good for no other request then.
+    func exchange(
         _ request: NetlinkRequest, _ operation: String, _ object: String, _ context: String,
-        _ take: (NetlinkReply.Message) -> Void
+        _ take: (NetlinkReply.Message) -> Bool
     ) throws(LinuxError) {
         sequence &+= 1
         let bytes = request.finished(sequence: sequence)
@@ -123,7 +150,7 @@ package final class Netlink {
             let (messages, isWhole) = NetlinkReply.messages(Array(buffer[..<count]))
             for message in messages where message.sequence == sequence && message.port == port {
                 guard message.type < NLM.firstType else {
-                    take(message)
+                    guard take(message) else { return }
                     continue
                 }
                 guard message.type == NLM.errorMessage || message.type == NLM.doneMessage else {
@@ -132,7 +159,7 @@ package final class Netlink {
                     }
                     continue
                 }
-                if message.type == NLM.doneMessage { take(message) }
+                if message.type == NLM.doneMessage { _ = take(message) }
                 let verdict = NetlinkReply.verdict(message)
                 guard let verdict, verdict.errno == 0 else {
                     throw LinuxError(

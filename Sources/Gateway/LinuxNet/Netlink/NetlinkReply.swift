@@ -8,6 +8,16 @@ package enum NetlinkReply {
         package let port: UInt32
         package let payload: [UInt8]
 
+        package init(
+            type: UInt16, flags: UInt16, sequence: UInt32, port: UInt32, payload: [UInt8]
+        ) {
+            self.type = type
+            self.flags = flags
+            self.sequence = sequence
+            self.port = port
+            self.payload = payload
+        }
+
         /// The dump ran over a change and may be wrong (NLM_F_DUMP_INTR).
         package var wasInterrupted: Bool { flags & NLM.dumpInterrupted != 0 }
     }
@@ -75,6 +85,12 @@ package enum NetlinkReply {
             _ = Neighbour(message)
             _ = RoutingRule(message)
             _ = NetlinkReply.namespaceID(message)
+            _ = NetlinkReply.rulesetGeneration(message)
+            _ = MapElement.list(message)
+            _ = ConnectionEntry(message)
+            _ = Conntrack.Usage(message)
+            _ = Conntrack.Statistics(message)
+            _ = LoggedPacket(message)
         }
     }
 
@@ -149,6 +165,14 @@ struct NetlinkAttribute {
     var u32: UInt32? { payload.count >= 4 ? NetlinkReader.number(payload) : nil }
     var i32: Int32? { u32.map(Int32.init(bitPattern:)) }
     var u8: UInt8? { payload.first }
+
+    // Netfilter's numbers are in network order.
+    var be16: UInt16? { u16.map(UInt16.init(bigEndian:)) }
+    var be32: UInt32? { u32.map(UInt32.init(bigEndian:)) }
+    var be64: UInt64? {
+        guard payload.count >= 8 else { return nil }
+        return UInt64(bigEndian: NetlinkReader.number(payload))
+    }
 
     /// Up to the NUL or the end, as UTF-8 with repairs.
     var text: String { String(decoding: payload.prefix { $0 != 0 }, as: UTF8.self) }
