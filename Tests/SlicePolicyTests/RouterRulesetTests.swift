@@ -1,4 +1,5 @@
 import Addresses
+import SliceModel
 import SlicePolicy
 import Testing
 
@@ -35,7 +36,9 @@ private func prefix(_ text: String) throws -> IPPrefix { try #require(IPPrefix(t
     }
 
     @Test func everythingIsDroppedUnlessAllowed() throws {
-        let text = try ruleset().text
+        var rules = try ruleset()
+        rules.policies = try policies(1)
+        let text = rules.text
         #expect(text.components("policy drop;") == 3)
         // What the gateway itself sends.
         #expect(text.components("policy accept;") == 1)
@@ -44,6 +47,55 @@ private func prefix(_ text: String) throws -> IPPrefix { try #require(IPPrefix(t
             #expect(text.contains("counter \(counter.rawValue) { }"))
             #expect(text.contains("counter name \"\(counter.rawValue)\" drop"))
         }
+    }
+
+    /// Strict, with one endpoint of west.
+    private func policies(_ number: UInt32) throws -> PolicyRules {
+        let west = try #require(ClusterName("west"))
+        let key = AddressBook.Key(
+            try #require(NamespaceName("kafka")), try #require(EndpointName("broker-0")))
+        let model = PolicyModel(
+            isolation: .strict, clusters: [.init(name: west, region: try #require(Region("eu")))],
+            local: west,
+            endpoints: [
+                (west, EndpointRecord(key: key, addresses: [try address("10.80.1.2")]))
+            ])
+        return PolicyRules(plan: try PolicyPlan(model, revision: 1), number: number)
+    }
+
+    @Test func anOpenSliceLooksAtNoConnection() throws {
+        #expect(!(try ruleset().text.contains("ct ")))
+    }
+
+    @Test func aSmallChangeIsASmallTransaction() throws {
+        var rules = try ruleset()
+        rules.policies = try policies(7)
+        var next = rules
+        next.policies = try policies(8)
+        next.ports[0].addresses = [try address("10.80.1.4")]
+        #expect(
+            next.change(from: rules) == """
+                delete element inet slice owners4 { "epb" . 10.80.1.3 }
+                delete element inet slice current { 0x7 }
+                add element inet slice owners4 { "epb" . 10.80.1.4 }
+                add element inet slice current { 0x8 }
+                flush chain inet slice allow
+                add rule inet slice allow meta mark set 0x0 meta priority set 0:0 \
+                ct mark set 0x8 accept
+
+                """)
+        #expect(rules.change(from: rules) == "")
+        // From no policies to some the rules themselves change.
+        #expect(rules.change(from: try ruleset()) == nil)
+        var moved = rules
+        moved.gatewayAddresses = [try address("10.80.1.9")]
+        #expect(moved.change(from: rules) == nil)
+    }
+
+    @Test func aClosedRouterForwardsNothing() throws {
+        let text = try ruleset().closed.text
+        #expect(!text.contains("oifname @endpoints"))
+        #expect(text.contains("chain forward"))
     }
 
     @Test func replacesTheTableInOneTransaction() throws {
