@@ -41,12 +41,17 @@ import Testing
         let signed = try SliceManifest.sign(Sample.manifest, with: Sample.owner(), file: "m")
         #expect(Array(signed.utf8).withUnsafeBytes { ManifestFuzz.run($0) })
         var accepted = 0
+        let strict = try PolicyManifestTests.text(PolicyManifestTests.full)
+        #expect(Array(strict.utf8).withUnsafeBytes { ManifestFuzz.run($0) })
+        mutations(of: strict, seed: 14) { ManifestFuzz.run($0) }
         mutations(of: signed, seed: 11) { if ManifestFuzz.run($0) { accepted += 1 } }
         #expect(accepted > 10 && accepted < 1200)
     }
 
     @Test func configurations() {
-        let text = "cluster: w\nslices: []\nlimits: {maxSlices: 3}\nlogLevel: info\n"
+        let text =
+            "cluster: w\nslices: []\nlimits: {maxSlices: 3}\nlogLevel: info\n"
+            + "dns: {zone: a.b, forward: [1.0.0.1, \"[fd00::1]:53\"]}\nhttp: {listen: 1.0.0.1:1}\n"
         #expect(Array(text.utf8).withUnsafeBytes { GatewayConfigFuzz.run($0) })
         mutations(of: text, seed: 12) { GatewayConfigFuzz.run($0) }
     }

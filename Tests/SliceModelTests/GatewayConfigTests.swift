@@ -53,7 +53,8 @@ import Testing
     @Test func theReferenceNamesEveryField() throws {
         let text = try reference()
         for scope in [
-            "", "limits:\n  ", "dns:\n  ", "directory:\n  ", "http:\n  ", "audit:\n  ", "slices:\n  - ", "slices:\n  - endpoints:\n    - ",
+            "", "limits:\n  ", "dns:\n  ", "directory:\n  ", "http:\n  ", "audit:\n  ",
+            "slices:\n  - ", "slices:\n  - endpoints:\n    - ",
         ] {
             let wrong = scope + "zzzzzzzzzzzzzzzz: 1\n"
             let found = problems { () throws(ConfigProblems) in

@@ -128,6 +128,16 @@ import Timing
                         + "10.80.1.0/24 of cluster `west` (line 17)"
                 ]
             ),
+            // Around one before it and one after it: each is told where it was added.
+            (
+                "[10.80.2.0/24, ", "[10.80.0.0/22, ",
+                [
+                    "m:24:18: spec.clusters[1].prefixes[0]: 10.80.0.0/22 overlaps "
+                        + "10.80.1.0/24 of cluster `west` (line 17)",
+                    "m:32:18: spec.clusters[2].prefixes[0]: 10.80.3.0/24 overlaps "
+                        + "10.80.0.0/22 of cluster `central` (line 24)",
+                ]
+            ),
             (
                 "[10.80.2.0/24, ", "[10.81.2.0/24, ",
                 [

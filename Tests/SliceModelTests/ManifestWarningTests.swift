@@ -60,7 +60,7 @@ import Testing
             ),
             (
                 "{name: a, ports: [tcp/1-10, icmp], from: {labels: {r: \"x*\"}}}\n"
-                    + "    - {name: b, ports: [tcp/5, tcp/9-10, icmp], from: {labels: {q: y, "
+                    + "    - {name: b, ports: [tcp/5, tcp/9-10, icmp], from: {labels: {q: z, "
                     + "r: \"x*z\"}}}\n"
                     + "    - {name: c, ports: [tcp/5-11], from: {labels: {r: xx}}}\n"
                     + "    - {name: d, ports: [udp/5], from: {labels: {r: xx}}}\n"
@@ -154,7 +154,8 @@ import Testing
     @Test func manyPolicies() throws {
         var policies = "    - {name: wide, from: {labels: {a: b}}}\n"
         for index in 0..<1600 {
-            policies += "    - {name: p\(index), to: {namespaces: [kafka]}, ports: [tcp/\(index + 1)]}\n"
+            policies += "    - {name: p\(index), to: {namespaces: [kafka]}, "
+            policies += "ports: [tcp/\(index + 1)]}\n"
         }
         policies += "    - {name: again, to: {namespaces: [kafka]}, ports: [tcp/7]}\n"
         policies += "    - {name: narrow, from: {labels: {a: b, c: d}}}\n"

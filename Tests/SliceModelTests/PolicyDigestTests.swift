@@ -34,7 +34,8 @@ import Testing
         ("clusters: [west, east]", "clusters: [west]"), ("      clusters: [west, east]\n", ""),
         ("[billing, \"web-*\"]", "[billing]"), ("role: \"client*\"", "role: client"),
         ("role: \"client*\"", "rule: \"client*\""), ("to: {namespaces: [kafka]}", "to: {}"),
-        ("udp/53", "udp/54"), ("      regions: [\"us-*\"]\n", ""), ("action: deny", "action: allow"),
+        ("udp/53", "udp/54"), ("      regions: [\"us-*\"]\n", ""),
+        ("action: deny", "action: allow"),
         ("log: true", "log: false"), ("name: rest", "name: test"),
     ])
     func whatIsEnforcedShows(_ old: String, _ new: String) throws {
@@ -47,10 +48,14 @@ import Testing
         ("description: applications reach brokers", "description: other"),
         ("[billing, \"web-*\"]", "[\"web-*\", billing, billing]"),
         ("[udp/53, tcp/9092]", "[tcp/9092, udp/53]"),
-        ("{name: rest, action: deny, log: true}",
-         "{name: rest, from: {}, to: {}, log: true, action: deny}"),
-        ("    - name: kafka\n    - name: billing\n      clusters: [west, east]\n",
-         "    - name: billing\n      clusters: [east, west]\n    - name: kafka\n"),
+        (
+            "{name: rest, action: deny, log: true}",
+            "{name: rest, from: {}, to: {}, log: true, action: deny}"
+        ),
+        (
+            "    - name: kafka\n    - name: billing\n      clusters: [west, east]\n",
+            "    - name: billing\n      clusters: [east, west]\n    - name: kafka\n"
+        ),
     ])
     func whatIsNotDoesNot(_ old: String, _ new: String) throws {
         #expect(try digest(old, new) == digest())

@@ -11,7 +11,7 @@ import Timing
             + more
     }
 
-    private let full = """
+    static let full = """
           policies:
             - name: kafka-clients
               description: applications reach brokers
@@ -34,7 +34,7 @@ import Timing
         """
 
     @Test func readsEverything() throws {
-        let text = try Self.text(full).replacing(
+        let text = try Self.text(Self.full).replacing(
             first: "- name: kafka\n", with: "- name: kafka\n      regions: [\"eu-*\", \"us-*\"]\n")
         let manifest = try Sample.parsed(text)
         #expect(manifest.warnings.map(\.description) == [])
@@ -68,7 +68,8 @@ import Timing
         #expect(service.importedBy?.map(\.text) == ["*"])
         #expect(
             service.check
-                == HealthCheck(port: 9092, interval: .seconds(10), timeout: .seconds(3), failures: 5))
+                == HealthCheck(
+                    port: 9092, interval: .seconds(10), timeout: .seconds(3), failures: 5))
         // A timeout that nobody gave fits the interval.
         #expect(
             manifest.services[1].check
@@ -86,7 +87,7 @@ import Timing
     /// What stands in the list of policies, from line 41 on; all problems, and no other.
     @Test(
         arguments: [
-            ("{name: Web}", ["m:41:14: spec.policies[0].name: `Web` is no policy name: it must be"]),
+            ("{name: Web}", ["m:41:14: spec.policies[0].name: `Web` is no policy name: it must"]),
             ("{action: allow}", ["m:41:7: spec.policies[0]: the field `name` is missing"]),
             (
                 "{name: a}\n    - {name: b}\n    - {name: a}",
@@ -126,7 +127,7 @@ import Timing
             ("{name: a, from: {namespaces: [*]}}", ["a pattern that begins with * needs quotes"]),
             ("{name: a, from: {namespaces: [*x]}}", ["a pattern that begins with * needs quotes"]),
             (
-                "{name: a, from: {labels: {Role: x, role: \"b c\", \"\": y}}}",
+                "{name: a, from: {labels: {Role: x, role: \"b c\", \"\": z}}}",
                 [
                     "from.labels.Role: `Role` is no part of a label",
                     "from.labels.role: `b c` is no pattern", "labels.\"\": has 0 bytes",
@@ -134,7 +135,7 @@ import Timing
             ),
             ("{name: a, from: {labels: {}}}", ["from.labels: needs at least 1 label"]),
             (
-                "{name: a, from: {labels: {r: x, r: y}}}",
+                "{name: a, from: {labels: {r: x, r: z}}}",
                 ["from.labels.r: given twice, first on line 41"]
             ),
             (

@@ -96,13 +96,16 @@ extension ConfigType where Value == [Glob] {
 extension ConfigType where Value == [EndpointSelector.LabelMatch] {
     /// `{role: "client*"}`, in the order of keys.
     package static var labelMatches: ConfigType {
-        ConfigType<[(key: Located<String>, value: Glob)]>.map(
-            of: .labelWord, to: .glob, atMost: ManifestLimits.labels
-        )
-        .checked { $0.isEmpty ? "needs at least 1 label" : nil }
-        .map { matches in
-            matches.map { EndpointSelector.LabelMatch(key: $0.key.value, value: $0.value) }
-                .sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+        let matches = ConfigType<[(key: Located<String>, value: Glob)]>.map(
+            of: .labelWord, to: .glob, atMost: ManifestLimits.labels)
+        return ConfigType { node, path, log in
+            if case .map(let entries) = node.content, entries.isEmpty {
+                log.report(node.start, path, "needs at least 1 label")
+            }
+            return matches.read(node, path, log).map { found in
+                found.map { EndpointSelector.LabelMatch(key: $0.key.value, value: $0.value) }
+                    .sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+            }
         }
     }
 }

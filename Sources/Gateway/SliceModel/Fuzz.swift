@@ -23,10 +23,16 @@ package enum ManifestFuzz {
                 _ = try? book.attach(AddressBook.Key(namespace, endpoint))
             }
         }
+        precondition(manifest.warnings.count <= ManifestLimits.warnings + 1, "a limit is not kept")
+        for policy in manifest.policies {
+            precondition(policy.ports?.isEmpty != true, "a policy that matches nothing")
+        }
+        let digest = manifest.policyDigest
         let text = String(decoding: bytes, as: UTF8.self)
         if let signed = try? SliceManifest.sign(text, with: key, file: "fuzz") {
             let again = try? SliceManifest.parse(text: signed, file: "fuzz")
             precondition(again?.signedBytes == manifest.signedBytes, "signing changed the content")
+            precondition(again?.policyDigest == digest, "signing changed what is enforced")
             precondition((try? again?.verify(owner: key.publicKey)) != nil, "signed, not verified")
         }
         return true

@@ -40,15 +40,15 @@ extension ManifestReader {
     private static var port: ConfigType<ServicePort> {
         .object { object in
             let name = object.required("name", portName)
-            let transport = object.optional(
-                "protocol",
-                ConfigType<PortMatch.Transport>.choice.checked {
-                    $0 == .icmp ? "icmp has no ports: write tcp, udp or sctp" : nil
-                }) ?? .tcp
+            let transport = object.optional("protocol", transport, default: .tcp)
             let port = object.required("port", ConfigType<UInt16>.int(1...65535))
             guard let name, let port else { return nil }
             return ServicePort(name: name, transport: transport, port: port)
         }
+    }
+
+    private static var transport: ConfigType<PortMatch.Transport> {
+        .choice.checked { $0 == .icmp ? "icmp has no ports: write tcp, udp or sctp" : nil }
     }
 
     /// RFC 6335 section 5.1, in lower case as all our names.

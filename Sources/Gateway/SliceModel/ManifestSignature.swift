@@ -59,10 +59,12 @@ extension SliceManifest {
     package static func sign(
         _ text: String, with owner: OwnerKeyPair, file: String
     ) throws(ConfigProblems) -> String {
-        let manifest = try parse(text: withoutSignature(text, file: file), file: file)
+        let place = try SignatureText(text, file: file)
+        // A damaged old signature must not keep anyone from signing anew.
+        let manifest = try parse(text: place.replacing(with: nil), file: file)
         let signature = ManifestSignature(
             key: owner.publicKey, value: owner.sign(manifest.signedBytes))
-        let signed = try SignatureText(text, file: file).replacing(with: signature)
+        let signed = place.replacing(with: signature)
         // Editing text is where one errs: what leaves here has been read again.
         let check = try parse(text: signed, file: file)
         guard check.signedBytes == manifest.signedBytes, check.signature == signature else {
@@ -70,13 +72,6 @@ extension SliceManifest {
                 file, "the signature cannot be placed in this document: write it in block style")
         }
         return signed
-    }
-
-    /// A damaged old signature must not keep anyone from signing anew.
-    private static func withoutSignature(
-        _ text: String, file: String
-    ) throws(ConfigProblems) -> String {
-        try SignatureText(text, file: file).replacing(with: nil)
     }
 }
 

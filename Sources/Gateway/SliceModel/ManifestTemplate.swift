@@ -31,16 +31,18 @@ package struct ManifestTemplate: Sendable {
     package var port: UInt16
     package var clusters: [Cluster]
     package var namespaces: [NamespaceName]
+    package var isolation: SliceManifest.Isolation
 
     package init(
         name: SliceName, prefixes: [IPPrefix], port: UInt16, clusters: [Cluster],
-        namespaces: [NamespaceName]
+        namespaces: [NamespaceName], isolation: SliceManifest.Isolation = .open
     ) {
         self.name = name
         self.prefixes = prefixes
         self.port = port
         self.clusters = clusters
         self.namespaces = namespaces
+        self.isolation = isolation
     }
 
     /// Nil if a prefix is too small to give every cluster a part.
@@ -57,8 +59,9 @@ package struct ManifestTemplate: Sendable {
               # Raise it with every change.
               version: 1
 
-              # open: all namespaces of the slice may talk to each other.
-              isolation: open
+              # open: all namespaces of the slice may talk to each other. strict: each within
+              # itself, and with others only as policies allow.
+              isolation: \(isolation.rawValue)
 
               # The addresses of the slice. They must be free wherever it is attached.
               prefixes:
@@ -81,16 +84,42 @@ package struct ManifestTemplate: Sendable {
             guard let part = section(for: cluster, at: index) else { return nil }
             text += part
         }
-        guard !namespaces.isEmpty else { return text }
-        text += """
+        if !namespaces.isEmpty {
+            text += """
 
-              # Who may be attached. A namespace is the same one in every cluster; to keep it to
-              # some, add for example: clusters: [\(clusters.first?.name.text ?? "west")]
-              namespaces:
+                  # Who may be attached. A namespace is the same one in every cluster; to keep it
+                  # to some, add for example: clusters: [\(clusters.first?.name.text ?? "west")]
+                  # To keep it and all it says within regions: regions: ["eu-*"]
+                  namespaces:
+
+                """
+            for namespace in namespaces { text += "    - name: \(quoted(namespace.text))\n" }
+        }
+        return text + examples
+    }
+
+    /// Commented out: what a slice lets through is for its owner to say.
+    private var examples: String {
+        let namespace = quoted(namespaces.first?.text ?? "kafka")
+        return """
+
+              # Who may talk to whom: the first policy that matches decides. An asterisk stands for
+              # anything; what is left out matches everything.
+              # policies:
+              #   - name: clients
+              #     description: applications reach \(namespace)
+              #     from: {namespaces: ["app-*"]}
+              #     to: {namespaces: [\(namespace)]}
+              #     ports: [tcp/9092]
+
+              # What endpoints offer under one name: SERVICE.NAMESPACE.svc.slice.local.
+              # services:
+              #   - name: brokers
+              #     namespace: \(namespace)
+              #     ports: [{name: broker, port: 9092}]
+              #     check: {port: 9092}
 
             """
-        for namespace in namespaces { text += "    - name: \(quoted(namespace.text))\n" }
-        return text
     }
 
     private func section(for cluster: Cluster, at index: Int) -> String? {

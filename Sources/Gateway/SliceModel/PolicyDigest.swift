@@ -65,7 +65,9 @@ private struct CanonicalWriter {
 
     /// Each sorted and without repetitions: which of them matches does not matter.
     mutating func list(_ items: [String]) {
-        let sorted = Set(items).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+        let sorted =
+            items.count < 2
+            ? items : Set(items).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
         ManifestEncoding.appendList(of: sorted.count, to: &bytes)
         for item in sorted { ManifestEncoding.appendScalar(item, to: &bytes) }
     }

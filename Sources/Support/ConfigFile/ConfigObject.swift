@@ -64,7 +64,7 @@ package final class ConfigObject {
                 log.isFull
                 ? ""
                 : Similarity.closest(to: name, among: known).map { "did you mean `\($0)`?" }
-                ?? "known here: \(known.joined(separator: ", "))"
+                    ?? "known here: \(known.joined(separator: ", "))"
             log.report(entry.key.start, path.field(name), "unknown field; \(hint)")
         }
     }

@@ -27,6 +27,12 @@ extension FuzzTarget {
         ) { AdminRoute.fuzz($0) },
         FuzzTarget("cni", words: cniWords, seeds: { cniSeeds }) { CNIFuzz.run($0) },
         FuzzTarget("manifest", words: yaml + manifestWords, seeds: { [Array(manifest.utf8)] }) {
+        FuzzTarget(
+            "manifest", words: yaml + manifestWords,
+            seeds: {
+                [Array(manifest.utf8), Array((manifest + policies).utf8)]
+            }
+        ) {
             ManifestFuzz.run($0)
         },
         FuzzTarget("gateway-config", words: yaml + configWords, seeds: { [Array(config.utf8)] }) {
@@ -50,7 +56,9 @@ extension FuzzTarget {
     private static let manifestWords = [
         "apiVersion: ", "kind: ", "metadata: ", "spec: ", "signature: ", "isolation: ", "mtu: ",
         "port: ", "prefixes: ", "clusters: ", "gateways: ", "namespaces: ", "persistentKeepalive: ",
-        "presharedKey", "endpoints: ", "region: ",
+        "presharedKey", "endpoints: ", "region: ", "policies: ", "services: ", "from: ", "to: ",
+        "regions: ", "labels: ", "action: deny", "ports: ", "tcp/9092", "icmp", "log: true",
+        "\"*\"", "strict", "check: ", "interval: ", "importedBy: ", "names: ", "description: ",
     ]
 
     private static let manifest = """
@@ -76,7 +84,7 @@ extension FuzzTarget {
               region: ap-east-1
               prefixes: [10.80.3.0/24, "fd00:80:0:3::/64"]
               gateways:
-                - name: gw
+                - name: gw-east
                   publicKey: Xf7dO2vUf2+ijuFdlp1bsOpTd01Ii9r53xxuASSz7yI=
                   persistentKeepalive: 25s
           namespaces:
@@ -85,11 +93,33 @@ extension FuzzTarget {
 
         """
 
+    private static let policies = """
+          policies:
+            - name: clients
+              description: applications reach brokers
+              from: {namespaces: [apps, "web-*"], clusters: [west], labels: {role: "client*"}}
+              to: {namespaces: [kafka], regions: ["us-*"]}
+              ports: [tcp/9092, tcp/9093-9095, udp/53, icmp]
+              regions: ["us-*", "ap-*"]
+            - {name: rest, action: deny, log: true}
+          services:
+            - name: brokers
+              namespace: kafka
+              ports: [{name: broker, protocol: tcp, port: 9092}]
+              endpoints: {names: ["broker-*"], labels: {role: broker}}
+              clusters: [west]
+              importedBy: ["*"]
+              check: {port: 9092, interval: 2s, timeout: 1s, failures: 2}
+
+        """
+
     private static let configWords = [
         "cluster: ", "stateDirectory: ", "adminSocket: ", "namespacePrefix: ", "logLevel: ",
         "logFormat: ", "limits: ", "maxSlices: ", "maxEndpointsPerSlice: ", "stagedPackets: ",
         "slices: ", "manifest: ", "owner: ", "privateKeyFile: ", "presharedKeys: ", "listenPort: ",
-        "endpoints: ", "namespace: ", "netns: ", "path: ", "pid: ",
+        "endpoints: ", "namespace: ", "netns: ", "path: ", "pid: ", "labels: ", "dns: ",
+        "enabled: ", "zone: ", "forward: ", "resolvConf: ", "directory: ", "grace: ", "http: ",
+        "listen: ", "audit: ", "file: ",
     ]
 
     private static let config = """
@@ -99,6 +129,10 @@ extension FuzzTarget {
         logLevel: info
         limits:
           maxSlices: 16
+        dns: {enabled: true, zone: slice.local, forward: [192.0.2.53, "[fd00::53]:53"]}
+        directory: {grace: 10m}
+        http: {listen: 127.0.0.1:9469}
+        audit: {file: /var/log/audit.log}
         slices:
           - manifest: /etc/slice-gateway/payments.yaml
             owner: 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
@@ -110,6 +144,7 @@ extension FuzzTarget {
               - namespace: kafka
                 name: broker-0
                 netns: broker-0
+                labels: {role: broker}
               - namespace: kafka
                 name: broker-1
                 path: /run/netns/broker-1
