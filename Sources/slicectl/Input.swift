@@ -1,17 +1,23 @@
 import ConfigFile
 import Glibc
 import LinuxNet
+import SliceModel
 
 /// What is read from outside, bounded.
 enum Input {
     /// A document, or standard input for `-`.
-    static func text(_ path: String) throws -> String {
-        let limit = ConfigLimits().bytes
+    static func text(_ path: String, limitBytes limit: Int = ConfigLimits().bytes) throws -> String
+    {
         let bytes = path == "-" ? try read(limitBytes: limit) : try file(path, limit)
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw Failure(.invalid, "invalidFile", "\(path) is not UTF-8 text")
         }
         return text
+    }
+
+    /// A manifest, which may be much larger than other documents.
+    static func manifest(_ path: String) throws -> String {
+        try text(path, limitBytes: ManifestLimits.document.bytes)
     }
 
     private static func file(_ path: String, _ limit: Int) throws -> [UInt8] {

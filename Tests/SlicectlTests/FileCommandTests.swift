@@ -215,6 +215,106 @@ import slicectl
         #expect(west == (try golden("manifest-as-west")))
     }
 
+    /// The sample above, strict, with `more` in its spec.
+    private func strictManifest(_ more: String) -> String {
+        """
+        apiVersion: slice-gateway.dev/v1alpha1
+        kind: Slice
+        metadata: {name: payments}
+        spec:
+          version: 7
+          isolation: strict
+          prefixes: [10.80.0.0/16]
+          port: 51820
+          clusters:
+            - name: west
+              region: us-west
+              prefixes: [10.80.1.0/24]
+              gateways:
+                - name: gw
+                  publicKey: k/TLq102/uDdKI5Yj72v/pSosdZUnxT+QeEi1jy0mw0=
+                  endpoints: ["192.0.2.1:51820"]
+          namespaces:
+            - {name: kafka, regions: ["us-*", "eu-*"]}
+            - {name: apps, clusters: [west], regions: [us-west]}
+        \(more)
+        """
+    }
+
+    @Test func showTellsWhoMayTalkToWhom() throws {
+        let manifest = strictManifest(
+            """
+              policies:
+                - name: kafka-clients
+                  description: applications reach brokers
+                  from: {namespaces: [apps, "web-*"], clusters: [west], labels: {role: "client*"}}
+                  to: {namespaces: [kafka]}
+                  ports: [tcp/9092, tcp/9093-9095]
+                  regions: ["us-*"]
+                - {name: ping, ports: [icmp], to: {regions: ["*"]}}
+                - {name: rest, action: deny, log: true}
+              services:
+                - name: brokers
+                  namespace: kafka
+                  ports: [{name: broker, port: 9092}, {name: dns, protocol: udp, port: 53}]
+                  endpoints: {names: ["broker-*"], labels: {role: broker}}
+                  clusters: [west]
+                  check: {port: 9092, interval: 2s, failures: 1}
+                - {name: all, namespace: apps, importedBy: ["w*"],
+                   check: {port: 1, interval: 1500ms}}
+            """)
+        let text = try ManifestView.text(ofManifest: manifest, file: "m", cluster: nil)
+        #expect(text == (try golden("manifest-strict")))
+    }
+
+    @Test func showPrintsTheBeginningOfMany() throws {
+        let policies = (1...1100).map { "    - {name: p\($0), ports: [tcp/\($0)]}\n" }.joined()
+        let services = (1...21).map { "    - {name: s\($0), namespace: apps}\n" }.joined()
+        let manifest = strictManifest("  policies:\n\(policies)  services:\n\(services)")
+        let text = try ManifestView.text(ofManifest: manifest, file: "m", cluster: nil)
+        #expect(text.contains("\n20  p20     allow   all   all  tcp/20\nand 1,080 more policies\n"))
+        #expect(
+            text.hasSuffix(
+                "\ns20      apps       all        all         all\nand 1 more services\n"))
+    }
+
+    @Test func strictSlicesAndWarnings() async throws {
+        try await withDirectory { directory in
+            let (owner, west, _) = await keys(directory)
+            let file = "\(directory)/p.yaml"
+            let new = await invoke(
+                "slice", "new", "--name", "payments", "--prefix", "10.80.0.0/16", "--cluster",
+                "west=us-west,192.0.2.1:51820,\(west)", "--namespace", "kafka", "--strict", "-o",
+                file)
+            #expect(new.status == 0, "\(new.error)")
+            let text = try read(file)
+            #expect(text.contains("\n  isolation: strict\n"))
+            // The examples in it are good as they are.
+            try write(
+                file,
+                text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+                    line.hasPrefix("  # policies:") || line.hasPrefix("  # services:")
+                        || line.hasPrefix("  #   ") ? "  " + line.dropFirst(4) : line
+                }.joined(separator: "\n"))
+            let signed = await invoke("slice", "sign", file, "--key", "\(directory)/o")
+            #expect(signed.status == 0, "\(signed.error)")
+            #expect(signed.error.contains("the slice has no namespace `app-*`"))
+            let verified = await invoke("slice", "verify", file, "--owner", owner)
+            #expect(verified.status == 0 && verified.out.contains("valid: slice payments"))
+            #expect(verified.error.hasPrefix("warning: \(file):"))
+            #expect(verified.error.contains("spec.policies[0].from.namespaces[0]: the slice has"))
+            let json = await invoke("slice", "verify", file, "--owner", owner, "--json")
+            #expect(json.error.isEmpty && json.out.contains("\"warnings\" : [\n"))
+            let shown = await invoke("slice", "show", file, "--json")
+            for part in [
+                "\"policyDigest\" : \"", "\"action\" : \"allow\"", "\"app-*\"", "\"tcp/9092\"",
+                "\"intervalSeconds\" : 2", "\"protocol\" : \"tcp\"",
+            ] {
+                #expect(shown.out.contains(part), "\(part)")
+            }
+        }
+    }
+
     @Test(arguments: [
         ["--cluster", "west"], ["--cluster", "west=US"], ["--cluster", "west=us,gw.example.net"],
         ["--cluster", "west=us,1.2.3.4:1,1.2.3.4:2"], ["--cluster", "west=us,10.0.0.0/8"],

@@ -72,7 +72,7 @@ struct ConfigChecks {
         let manifest: SliceManifest
         do {
             manifest = try SliceManifest.parse(
-                text: try Input.text(slice.manifest), file: slice.manifest)
+                text: try Input.manifest(slice.manifest), file: slice.manifest)
         } catch let error as ConfigProblems {
             return error.problems.map {
                 Check("manifest", .fail, seen: $0.description, advice: "mend and sign it again")

@@ -24,7 +24,7 @@ struct SliceApply: AsyncParsableCommand {
     @OptionGroup(title: "Options of every command") var global: GlobalOptions
 
     func run() async throws {
-        let text = try Input.text(manifest)
+        let text = try Input.manifest(manifest)
         // Whoever has a file at hand is told lines and columns without asking the daemon.
         let parsed = try SliceManifest.parse(text: text, file: manifest)
         if parsed.signature == nil {
@@ -32,6 +32,7 @@ struct SliceApply: AsyncParsableCommand {
                 .failed, "unsigned", "\(manifest) is not signed",
                 hint: "its owner signs it with: slicectl slice sign FILE --key OWNER.key")
         }
+        global.console.note(of: parsed)
         let reply = try await global.client().applyManifest(
             ApplyManifestRequest(manifest: text, dryRun: isDryRun))
         let console = global.console

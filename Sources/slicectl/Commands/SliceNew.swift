@@ -44,6 +44,9 @@ struct SliceNew: AsyncParsableCommand {
 
     @Option(help: "The UDP port of the gateways.") var port: UInt16 = 51820
 
+    @Flag(help: "Let namespaces talk only within themselves and as policies allow.")
+    var strict = false
+
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp("Write there, not to standard output.", valueName: "file"),
@@ -96,7 +99,8 @@ struct SliceNew: AsyncParsableCommand {
             name: try Self.name(name),
             prefixes: try prefixes.map(Self.prefix), port: port,
             clusters: try clusters.map(ClusterOption.parse),
-            namespaces: try namespaces.map { try Self.name($0) })
+            namespaces: try namespaces.map { try Self.name($0) },
+            isolation: strict ? .strict : .open)
     }
 
     /// What is wrong with it is told now, not when it is signed. Keys that are still missing are

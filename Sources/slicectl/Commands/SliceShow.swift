@@ -34,7 +34,7 @@ struct SliceShow: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let parsed = try SliceManifest.parse(text: try Input.text(manifest), file: manifest)
+        let parsed = try SliceManifest.parse(text: try Input.manifest(manifest), file: manifest)
         let names: [ClusterName] =
             try cluster.map { [try SliceNew.name($0)] } ?? parsed.clusters.map(\.name)
         let plans = try names.map { name in

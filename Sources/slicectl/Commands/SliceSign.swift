@@ -1,4 +1,5 @@
 import ArgumentParser
+import ConfigFile
 import LinuxNet
 import SliceModel
 
@@ -36,12 +37,14 @@ struct SliceSign: AsyncParsableCommand {
 
     func run() async throws {
         let console = global.console
-        let text = try Input.text(manifest)
+        let text = try Input.manifest(manifest)
         let secret = try SecretFile.read(key)
         let pair = try OwnerKeyPair(fileText: String(decoding: secret, as: UTF8.self))
         let signed = try SliceManifest.sign(text, with: pair, file: manifest)
         let target = output ?? manifest
-        var summary = ManifestSummary(try SliceManifest.parse(text: signed, file: manifest))
+        let parsed = try SliceManifest.parse(text: signed, file: manifest)
+        var summary = ManifestSummary(parsed)
+        console.note(of: parsed)
         if target == "-" {
             console.out(signed)
             return
@@ -61,6 +64,8 @@ struct ManifestSummary: Encodable {
     var digest: String
     var owner: String?
     var file: String?
+    /// What is allowed and probably not meant.
+    var warnings: [String]
 
     init(_ manifest: SliceManifest, file: String? = nil) {
         slice = manifest.name.text
@@ -68,10 +73,18 @@ struct ManifestSummary: Encodable {
         digest = ManifestDigest(of: manifest).hex
         owner = manifest.signature?.key.description
         self.file = file
+        warnings = manifest.warnings.map(\.description)
     }
 
     var text: String {
         "slice \(slice), version \(version)" + (owner.map { ", owner \($0)" } ?? "")
+    }
+}
+
+extension Console {
+    /// A manifest's warnings; with --json they are part of the result.
+    func note(of manifest: SliceManifest) {
+        for warning in manifest.warnings { note("warning: \(warning)") }
     }
 }
 
@@ -81,7 +94,9 @@ struct SliceVerify: AsyncParsableCommand {
         abstract: "Check a manifest: its content and its signature.",
         discussion: """
             All problems are reported at once, as FILE:LINE:COLUMN. With --owner the signature \
-            must be that owner's, as a gateway demands it; without, it must only be whole.
+            must be that owner's, as a gateway demands it; without, it must only be whole. \
+            Warnings tell what is allowed and probably not meant, such as a policy that never \
+            decides; they do not change the exit code.
 
             EXIT CODES
               0  valid and signed
@@ -109,13 +124,14 @@ struct SliceVerify: AsyncParsableCommand {
             }
             return key
         }
-        let parsed = try SliceManifest.parse(text: try Input.text(manifest), file: manifest)
+        let parsed = try SliceManifest.parse(text: try Input.manifest(manifest), file: manifest)
         do throws(SignatureProblem) {
             guard let expected = owner ?? parsed.signature?.key else { throw .unsigned }
             try parsed.verify(owner: expected)
         } catch {
             throw Failure(.failed, error.code, "\(manifest): \(error.words)", hint: error.hint)
         }
+        global.console.note(of: parsed)
         let summary = ManifestSummary(parsed, file: manifest)
         try global.console.result(summary) { "\(manifest): valid: \(summary.text)\n" }
         if owner == nil {

@@ -6,9 +6,9 @@ import Timing
 
 /// `slicectl slice show`: a manifest, and what it means for the gateways.
 package struct ManifestView: Sendable {
-    private let manifest: SliceManifest
-    private let plans: [SlicePlan]
-    private let underlayMTU: Int
+    let manifest: SliceManifest
+    let plans: [SlicePlan]
+    let underlayMTU: Int
 
     package init(_ manifest: SliceManifest, plans: [SlicePlan], underlayMTU: Int) {
         self.manifest = manifest
@@ -33,7 +33,10 @@ package struct ManifestView: Sendable {
         var text = "slice \(style.paint(manifest.name.text, .strong))\n"
         text += StatusView.facts(facts(detailed: detailed), style)
         if detailed, let plan = plans.first { return text + "\n" + self.plan(plan, style) }
-        return text + "\n" + clusters(style)
+        text += "\n" + clusters(style)
+        for part in [PolicyTable.text(manifest, style), ServiceTable.text(manifest, style)]
+        where !part.isEmpty { text += "\n" + part }
+        return text
     }
 
     private func facts(detailed: Bool) -> [(String, String)] {
@@ -60,10 +63,17 @@ package struct ManifestView: Sendable {
 
     private var namespaces: String {
         guard !manifest.namespaces.isEmpty else { return "none: nothing may be attached" }
-        return manifest.namespaces.map { namespace in
-            guard let clusters = namespace.clusters else { return namespace.name.text }
-            return "\(namespace.name) (only \(list(clusters)))"
-        }.joined(separator: ", ")
+        let shown = manifest.namespaces.prefix(PolicyTable.shown).map { namespace in
+            var bounds: [String] = []
+            if let clusters = namespace.clusters { bounds.append("only \(list(clusters))") }
+            if let regions = namespace.regions { bounds.append("fenced in \(list(regions))") }
+            return bounds.isEmpty
+                ? namespace.name.text
+                : "\(namespace.name) (\(bounds.joined(separator: ", ")))"
+        }
+        let rest = manifest.namespaces.count - shown.count
+        return shown.joined(separator: ", ")
+            + (rest > 0 ? " and \(Units.count(UInt64(rest))) more" : "")
     }
 
     private func mtu(_ plans: [SlicePlan]) -> String {
@@ -132,89 +142,5 @@ package struct ManifestView: Sendable {
 
     private func list(_ items: [some CustomStringConvertible]) -> String {
         items.map(\.description).joined(separator: ", ")
-    }
-}
-
-extension ManifestView {
-    package struct Document: Encodable {
-        struct Cluster: Encodable {
-            var name: String
-            var region: String
-            var prefixes: [String]
-            var overlayAddresses: [String]
-            var gateways: [Gateway]
-            /// What this cluster's gateway makes of it; absent when another was asked for.
-            var peers: [String]?
-            var tunnelMTUOverIPv4: Int?
-            var tunnelMTUOverIPv6: Int?
-        }
-        struct Gateway: Encodable {
-            var name: String
-            var publicKey: String
-            var endpoints: [String]
-            var persistentKeepaliveSeconds: Int64?
-        }
-        struct Namespace: Encodable {
-            var name: String
-            var clusters: [String]?
-        }
-        var slice: String
-        var version: UInt64
-        var digest: String
-        var isolation: String
-        var prefixes: [String]
-        var port: UInt16
-        var mtu: Int?
-        var underlayMTU: Int
-        var owner: String?
-        var isSignatureWhole: Bool
-        var clusters: [Cluster]
-        var namespaces: [Namespace]
-    }
-
-    package var document: Document {
-        Document(
-            slice: manifest.name.text, version: manifest.version,
-            digest: ManifestDigest(of: manifest).hex,
-            isolation: manifest.isolation.rawValue,
-            prefixes: manifest.prefixes.map(\.description), port: manifest.port,
-            mtu: manifest.mtu, underlayMTU: underlayMTU,
-            owner: manifest.signature?.key.description,
-            isSignatureWhole: manifest.signature.map {
-                (try? manifest.verify(owner: $0.key)) != nil
-            } ?? false,
-            clusters: manifest.clusters.map(cluster),
-            namespaces: manifest.namespaces.map {
-                Document.Namespace(name: $0.name.text, clusters: $0.clusters?.map(\.text))
-            })
-    }
-
-    private func cluster(_ cluster: SliceManifest.Cluster) -> Document.Cluster {
-        let plan = plans.first { $0.cluster == cluster.name }
-        return Document.Cluster(
-            name: cluster.name.text, region: cluster.region.text,
-            prefixes: cluster.prefixes.map(\.description),
-            overlayAddresses: cluster.overlayAddresses.map(\.description),
-            gateways: cluster.gateways.map { gateway in
-                Document.Gateway(
-                    name: gateway.name.text, publicKey: gateway.publicKey.base64,
-                    endpoints: gateway.endpoints.map(\.description),
-                    persistentKeepaliveSeconds: gateway.persistentKeepalive.map {
-                        $0.count / 1_000_000_000
-                    })
-            },
-            peers: plan?.peers.map(\.cluster.text),
-            tunnelMTUOverIPv4: plan?.mtu(underlay: underlayMTU, outerIsIPv6: false),
-            tunnelMTUOverIPv6: plan?.mtu(underlay: underlayMTU, outerIsIPv6: true))
-    }
-}
-
-extension ManifestDigest {
-    /// Lower-case hexadecimal, as the daemon reports it.
-    var hex: String {
-        bytes.map { byte in
-            let digits = String(byte, radix: 16)
-            return byte < 16 ? "0" + digits : digits
-        }.joined()
     }
 }
