@@ -59,7 +59,9 @@ struct NetfilterReplyTests {
                     11, nest(1, text(1, "limit")),
                     nest(1, counter(packets: 1, bytes: .max).flatMap { $0 }))),
             nest(1, nest(2, attribute(1, [1]))),
-            nest(1, attribute(3, number(UInt32(2))), nest(2, nest(2, attribute(1, number(0 as Int32)))))
+            nest(
+                1, attribute(3, number(UInt32(2))),
+                nest(2, nest(2, attribute(1, number(0 as Int32)))))
         ))
 
     private static func tuple(

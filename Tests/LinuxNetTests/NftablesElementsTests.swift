@@ -14,7 +14,8 @@ struct NftablesElementsTests {
             let nft = try Nftables(in: a)
             let other = try Nftables(in: b)
             let (first, elsewhere) = (try nft.generation(), try other.generation())
-            try nft.apply("table inet t { chain c { type filter hook output priority 0; counter; }; }")
+            try nft.apply(
+                "table inet t { chain c { type filter hook output priority 0; counter; }; }")
             let second = try nft.generation()
             #expect(second != first)
             // Nothing of this commits.
@@ -46,8 +47,8 @@ struct NftablesElementsTests {
                     type mark . mark : verdict
                     counter
                     elements = {
-                        0x80000001 . 0x80000001 : accept, 1 . 3 : drop, 2 . 3 : jump more, 2 . 4 : goto more,
-                        2 . 5 : return
+                        0x80000001 . 0x80000001 : accept, 1 . 3 : drop, 2 . 3 : jump more,
+                        2 . 4 : goto more, 2 . 5 : return
                     }
                 }
                 map classes { type ipv4_addr : mark; elements = { 10.1.2.3 : 0x102 } }
@@ -120,6 +121,22 @@ struct NftablesElementsTests {
                 == Set((0..<10_000).map { Self.mark(UInt32($0 % 100), UInt32($0)) }))
         #expect(listed.allSatisfy { $0.counter?.packets == 0 })
         #expect(listed.count { $0.value == .accept } == 5_000)
+        // Some of them by their keys, beside some that are not there.
+        let keys = (0..<300).map { (n: UInt32) -> [UInt8] in
+            Self.mark(n % 3 == 0 ? 777 : n * 50 % 100, n * 50)
+        }
+        let present = (0..<200).filter { $0 % 3 != 0 }.map { (n: Int) in keys[n] }
+        func some(_ keys: [[UInt8]]) throws -> [MapElement] {
+            try nft.elements(family: "inet", table: "t", map: "m", keys: keys)
+        }
+        #expect(try some(keys).map(\.key) == present)
+        #expect(try some(present) == present.compactMap { key in listed.first { $0.key == key } })
+        #expect(try some([]).isEmpty)
+        // A key of another width than the map's, and ones that no map has.
+        let odd: [[UInt8]] = [[1, 2, 3, 4], [], [UInt8](repeating: 0, count: 65)]
+        for key in odd {
+            #expect(failure { _ = try some([key]) }?.errno == EINVAL)
+        }
     }
 
     @Test func absentOrOddMaps() throws {
@@ -129,6 +146,10 @@ struct NftablesElementsTests {
         for (family, table, map) in [("ip6", "t", "m"), ("ip6", "u", "s"), ("inet", "t", "s")] {
             let absent = failure { _ = try nft.elements(family: family, table: table, map: map) }
             #expect(absent?.errno == ENOENT)
+            let key = failure {
+                _ = try nft.elements(family: family, table: table, map: map, keys: [[0, 0, 0, 1]])
+            }
+            #expect(key?.errno == ENOENT)
             #expect(
                 absent?.description.hasPrefix(
                     "cannot list elements of map \(family) \(table) \(map) in namespace") == true)

@@ -57,10 +57,11 @@ package struct LoggedPacket: Hashable, Sendable {
             case NFULA.payload:
                 payload = Array(attribute.payload.prefix(Self.maximumPayloadBytes))
             case NFULA.prefix:
-                prefix = NetlinkAttribute(
-                    type: attribute.type,
-                    payload: attribute.payload.prefix(Self.maximumPrefixBytes)
-                ).text
+                prefix =
+                    NetlinkAttribute(
+                        type: attribute.type,
+                        payload: attribute.payload.prefix(Self.maximumPrefixBytes)
+                    ).text
             case NFULA.sequence: sequence = attribute.be32
             default: break
             }

@@ -13,6 +13,7 @@ enum NFNL {
     static let logPacket: UInt16 = 4 << 8 | 0
     static let logConfigure: UInt16 = 4 << 8 | 1
 
+    static let tablesGetSet: UInt16 = 10 << 8 | 10
     static let tablesNewElements: UInt16 = 10 << 8 | 12
     static let tablesGetElements: UInt16 = 10 << 8 | 13
     static let tablesNewGeneration: UInt16 = 10 << 8 | 15
@@ -21,6 +22,9 @@ enum NFNL {
 
 enum NFTA {
     static let generationID: UInt16 = 1
+
+    static let setTable: UInt16 = 1
+    static let setName: UInt16 = 2
 
     static let listTable: UInt16 = 1
     static let listSet: UInt16 = 2
