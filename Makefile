@@ -8,7 +8,11 @@ STATIC_FLAGS := -c release --scratch-path $(STATIC) --static-swift-stdlib \
 	-Xlinker --gc-sections \
 	-Xswiftc -use-ld=bfd -Xlinker -T -Xlinker $(CURDIR)/Sources/C/constants.ld
 PROGRAMS := slice-gateway slicectl slice-broker wan-relay
+# Called on any node's host, whatever libraries that has: everything linked in.
+STATIC_PROGRAMS := slice-cni
 PREFIX ?= /usr/local
+# Where the container runtime looks for plugins: /opt/cni/bin for most, /usr/lib/cni for Debian's.
+CNI_BIN ?= $(PREFIX)/lib/cni
 # Only what is missing is installed; as root, or through sudo.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
@@ -17,7 +21,8 @@ BUILD_PACKAGES := libsodium-dev libmnl-dev libnftables-dev libyaml-dev zlib1g-de
 RUN_PACKAGES := iproute2 iputils-ping nftables procps kcat python3-pip
 TEST_PACKAGES := $(RUN_PACKAGES) python3-pytest python3-cryptography wireguard-go \
 	wireguard-tools openvpn openssl iperf3 tcpdump socat util-linux libcap2-bin systemd gcc \
-	librdkafka-dev
+	librdkafka-dev containernetworking-plugins podman crun busybox-static python3-jsonschema \
+	python3-yaml
 
 .PHONY: help deps deps-build deps-run deps-test build programs demo test bench bench-tunnel bench-kafka sim fuzz fmt lint \
 	install uninstall clean
@@ -50,6 +55,10 @@ deps-test:
 
 build: deps-build  ## Build the programs into .build-static/release
 	@for p in $(PROGRAMS); do swift build $(STATIC_FLAGS) --product $$p || exit 1; done
+	@for p in $(STATIC_PROGRAMS); do \
+	    swift build -c release --scratch-path $(STATIC)-executable \
+	        -Xswiftc -static-executable --product $$p && \
+	    install -D $(STATIC)-executable/release/$$p $(STATIC)/release/$$p || exit 1; done
 	@ln -sf slice-gateway $(STATIC)/release/slice-gateway-wireguard
 
 demo: deps-run build  ## Three clusters, one slice, one Kafka on it, watched while things break
@@ -91,6 +100,8 @@ install: build  ## Install programs, example configuration and unit under PREFIX
 	install -s -m 0755 $(STATIC)/release/slice-gateway $(STATIC)/release/slicectl \
 	    $(STATIC)/release/slice-broker $(DESTDIR)$(PREFIX)/bin/
 	ln -sf slice-gateway $(DESTDIR)$(PREFIX)/bin/slice-gateway-wireguard
+	install -d $(DESTDIR)$(CNI_BIN)
+	install -s -m 0755 $(STATIC)/release/slice-cni $(DESTDIR)$(CNI_BIN)/
 	[ -e $(DESTDIR)/etc/slice-gateway/gateway.conf ] || \
 	    install -m 0644 gateway.conf $(DESTDIR)/etc/slice-gateway/gateway.conf
 	install -d $(DESTDIR)/etc/slice-broker
@@ -105,7 +116,7 @@ install: build  ## Install programs, example configuration and unit under PREFIX
 uninstall:  ## Remove what install put there, but not the configuration
 	rm -f $(DESTDIR)$(PREFIX)/bin/slice-gateway $(DESTDIR)$(PREFIX)/bin/slicectl \
 	    $(DESTDIR)$(PREFIX)/bin/slice-gateway-wireguard \
-	    $(DESTDIR)$(PREFIX)/bin/slice-broker \
+	    $(DESTDIR)$(PREFIX)/bin/slice-broker $(DESTDIR)$(CNI_BIN)/slice-cni \
 	    $(DESTDIR)/etc/systemd/system/slice-gateway.service \
 	    $(DESTDIR)/etc/systemd/system/slice-broker.service
 

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 python=/usr/bin/python3
 bin=$PWD/.build/release
 export SLICE_GATEWAY_BIN=$bin/slice-gateway SLICECTL_BIN=$bin/slicectl WAN_RELAY=$bin/wan-relay
-export SLICE_BROKER_BIN=$bin/slice-broker WIRE_ECHO=$bin/wire-echo
+export SLICE_CNI_BIN=$bin/slice-cni SLICE_BROKER_BIN=$bin/slice-broker WIRE_ECHO=$bin/wire-echo
 export PYTHONPATH=$PWD/Tests/Lab PYTHONDONTWRITEBYTECODE=1
 passed=() failed=()
 
@@ -35,7 +35,11 @@ if [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " =~ $python_suites ]]; then
     KAFKA_PYTHON_SITE=$(Tests/Clients/site.sh) || exit 1
     export KAFKA_PYTHON_SITE
 fi
-needs_build='\ (build|systemd|swift|rooms|sim|lab|interop|scenarios|bench|wire|clients|kafka)\ '
+if [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" kubernetes "* ]]; then
+    KUBERNETES_SITE=$(Tests/Clients/site.sh Kubernetes) || exit 1
+    export KUBERNETES_SITE
+fi
+needs_build='\ (build|kubernetes|systemd|swift|rooms|sim|lab|interop|scenarios|bench|wire|clients|kafka)\ '
 if [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " =~ $needs_build ]]; then
     printf '== build\n'
     start=$SECONDS
@@ -55,6 +59,7 @@ calculating+='|BrokerCoreTests|Kafka(Wire|Records)Tests'
 suite swift quiet swift test -c release --skip-build --skip "$calculating"
 suite rooms quiet swift test -c release --skip-build --filter "$calculating"
 suite sim Tests/Simulation/run.sh
+suite kubernetes $python -m pytest -q Tests/Kubernetes
 suite wire $python -m pytest -q Tests/KafkaWire
 suite clients $python -m pytest -q Tests/Clients
 suite lab $python -m pytest -q Tests/Lab
