@@ -39,7 +39,7 @@ if [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" kubernetes "* ]]; then
     KUBERNETES_SITE=$(Tests/Clients/site.sh Kubernetes) || exit 1
     export KUBERNETES_SITE
 fi
-needs_build='\ (build|kubernetes|systemd|swift|rooms|sim|lab|interop|scenarios|bench|wire|clients|kafka)\ '
+needs_build='\ (build|systemd|swift|rooms|sim|lab|interop|scenarios|bench|wire|clients|kafka)\ '
 if [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " =~ $needs_build ]]; then
     printf '== build\n'
     start=$SECONDS

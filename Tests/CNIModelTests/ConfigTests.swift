@@ -139,6 +139,21 @@ import Testing
         }
     }
 
+    /// What a pod says of itself; what its node says of it has the last word.
+    @Test func labelsOfAnnotations() throws {
+        func labels(_ text: String) throws -> [String: String]? {
+            let annotations =
+                #""runtimeConfig":{"io.kubernetes.cri.pod-annotations":"#
+                + #"{"slice-gateway.dev/labels":"\#(text)","other":"x"}},"#
+            return try Placement.decide(
+                Self.config(annotations + Self.mapping),
+                Self.environment("K8S_POD_NAMESPACE=prod;K8S_POD_NAME=zk"))?.labels
+        }
+        #expect(try labels("c=3,b=9") == ["a": "1", "b": "2", "c": "3"])
+        #expect(try labels("") == ["a": "1", "b": "2"])
+        #expect(throws: CNIError.self) { try labels("role") }
+    }
+
     @Test func theOnlyPluginMakesTheInterfaceAskedFor() throws {
         #expect(try Placement.decide(Self.config(), Self.environment())?.interface == "eth0")
         let chained = try Self.config(#""slice":"a","namespace":"b","prevResult":{}"#)

@@ -38,7 +38,8 @@ def test_files_name_each_other():
         assert one["metadata"].get("namespace", "kafka") in names
     for kind, name in (("DaemonSet", "slice-gateway"), ("StatefulSet", "broker")):
         pod = everything[kind, name]["spec"]["template"]
-        assert pod["metadata"]["labels"] == everything[kind, name]["spec"]["selector"]["matchLabels"]
+        selector = everything[kind, name]["spec"]["selector"]
+        assert pod["metadata"]["labels"] == selector["matchLabels"]
         spec = pod["spec"]
         volumes = {volume["name"]: volume for volume in spec["volumes"]}
         volumes |= {claim["metadata"]["name"]: claim for claim in

@@ -113,7 +113,8 @@ BAD = [
     ("spec.policies.0.description", "x" * 257), ("spec.policies.0.log", "yes"),
     ("spec.services.0.ports.0.protocol", "http"), ("spec.services.0.ports.0.name", "a" * 16),
     ("spec.services.0.check.port", 0), ("spec.services.0.namespace", None),
-    ("spec.services.0.endpoints.selector", {}), ("signature.key", "AAAA"), ("signature.value", None),
+    ("spec.services.0.endpoints.selector", {}), ("signature.key", "AAAA"),
+    ("signature.value", None),
     ("status", {}),
 ]
 

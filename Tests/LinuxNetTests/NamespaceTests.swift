@@ -85,6 +85,18 @@ struct NamespaceTests {
         #expect(try NetworkNamespace(pid: getpid()) == NetworkNamespace.current())
     }
 
+    /// Inode numbers are used again, cookies are not.
+    @Test func cookiesAreGivenOnce() throws {
+        guard let mine = try Netlink().namespaceCookie else { return }  // before Linux 5.14
+        var seen: Set<UInt64> = [mine]
+        for _ in 0..<4 {
+            let namespace = try NetworkNamespace.anonymous()
+            let cookie = try #require(try Netlink(in: namespace).namespaceCookie)
+            #expect(try Netlink(in: namespace).namespaceCookie == cookie)
+            #expect(seen.insert(cookie).inserted)
+        }
+    }
+
     @Test func socketsBelongToTheNamespaceTheyWereOpenedIn() throws {
         try withNamespaces { a, b in
             // The same port is free in both.

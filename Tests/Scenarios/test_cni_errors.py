@@ -1,13 +1,16 @@
 """What slice-cni says when it cannot: CNI's own format and codes, on standard output."""
 
 import json
+import re
 import subprocess
 
 import pytest
+import yaml
 
 from cni_world import container, owners, pair, plugin, west  # noqa: F401
 from lab import run, wait_until
 from lab.cni import CNIFailure, Network, call, find_plugin
+from lab.topology import REPOSITORY
 
 BASE = {"cniVersion": "1.0.0", "name": "n", "type": "slice-cni", "slice": "payments",
         "namespace": "kafka", "adminSocket": "/nowhere/admin.sock"}
@@ -74,6 +77,21 @@ def test_version():
     assert reply == {"cniVersion": "1.0.0",
                      "supportedVersions": ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]}
     assert call("slice-cni", "VERSION", "")["cniVersion"] == "1.1.0"
+
+
+def test_the_documented_configurations_are_read():
+    """With a pod that they do not mean: no gateway is asked."""
+    text = (REPOSITORY / "Docs/Kubernetes/config.yaml").read_text()
+    data = next(one["data"] for one in yaml.safe_load_all(text))
+    page = (REPOSITORY / "Docs/CNI.md").read_text()
+    examples = [json.loads(one) for one in re.findall(r"```json\n(.*?)```", page, re.S)]
+    plugins = [one for one in examples if one.get("type") == "slice-cni"]
+    plugins.append(json.loads(data["slice-cni.json"]))
+    assert len(plugins) == 3
+    for one in plugins:
+        result = call("slice-cni", "ADD", {**one, "cniVersion": "1.0.0", "name": "n"},
+                      arguments="K8S_POD_NAMESPACE=other;K8S_POD_NAME=a", **PLACE)
+        assert result == {"cniVersion": "1.0.0"}
 
 
 def test_called_by_a_person():

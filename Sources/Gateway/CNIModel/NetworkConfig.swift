@@ -45,6 +45,8 @@ package struct NetworkConfig: Equatable, Sendable {
     /// A template of the endpoint's name.
     package var endpoint: String?
     package var labels: [String: String] = [:]
+    /// Of the pod, from the runtime, if the configuration has the capability for it.
+    package var annotations = JSONObject()
     /// The interface to make in the container.
     package var interface: String?
     /// Whether CNI_ARGS may say where the container goes.
@@ -58,6 +60,8 @@ package struct NetworkConfig: Equatable, Sendable {
     /// For GC: what still lives. Nil if the runtime did not say.
     package var validAttachments: [Attachment]?
 
+    /// What containerd and CRI-O call it.
+    package static let annotationsCapability = "io.kubernetes.cri.pod-annotations"
     package static let maximumBytes = 4 << 20
     package static let maximumMappings = 1024
 
@@ -107,6 +111,8 @@ package struct NetworkConfig: Equatable, Sendable {
         default: throw ConfigReader.invalid("report must be `all` or `interface`")
         }
         dns = try reader.object("dns")
+        annotations =
+            try reader.object("runtimeConfig")?[Self.annotationsCapability]?.object ?? JSONObject()
         prevResult = try reader.object("prevResult")
         target = try reader.target()
         try EndpointNaming.check(template: endpoint)
@@ -143,7 +149,7 @@ struct ConfigReader {
 
     /// What runtimes add, and what the specification has for all plugins.
     private static let common: Set<String> = [
-        "type", "args", "capabilities", "runtimeConfig", "disableCheck", "disableGC",
+        "type", "args", "capabilities", "disableCheck", "disableGC",
         "loadOnlyInlinedPlugins", "ipMasq", "ipam",
     ]
 

@@ -24,7 +24,7 @@ package struct Placement: Equatable, Sendable {
     ) throws(CNIError) -> Placement? {
         let kubernetes = environment.argument("K8S_POD_NAMESPACE")
         var placement = Placement(
-            slice: "", namespace: "", endpoint: "", labels: config.labels,
+            slice: "", namespace: "", endpoint: "", labels: try annotated(config),
             // The only plugin of a network has to make the interface that the runtime names.
             interface: config.interface
                 ?? (config.prevResult == nil ? environment.interface : nil))
@@ -56,6 +56,19 @@ package struct Placement: Equatable, Sendable {
                 template: config.endpoint, environment)
         }
         return placement
+    }
+
+    static let labelsAnnotation = "slice-gateway.dev/labels"
+
+    /// What the pod says of itself comes last: the configuration is its node's.
+    private static func annotated(_ config: NetworkConfig) throws(CNIError) -> [String: String] {
+        guard let text = config.annotations[labelsAnnotation]?.text else { return config.labels }
+        guard let labels = Wish.pairs(text) else {
+            throw CNIError(
+                .invalidConfiguration,
+                "the pod's annotation \(labelsAnnotation) must be NAME=VALUE pairs with commas")
+        }
+        return labels.merging(config.labels) { _, configured in configured }
     }
 
     /// What is attached for a container is remembered under this word, over all slices. The
@@ -93,7 +106,13 @@ private struct Wish {
             case "SLICE": slice = try Self.label(value, key)
             case "SLICE_NAMESPACE": namespace = try Self.label(value, key)
             case "SLICE_ENDPOINT": endpoint = value
-            default: labels = try Self.labels(value)
+            default:
+                guard let pairs = Self.pairs(value) else {
+                    throw CNIError(
+                        .invalidEnvironment,
+                        "SLICE_LABELS of CNI_ARGS must be NAME:VALUE pairs joined by commas")
+                }
+                labels = pairs
             }
         }
     }
@@ -106,17 +125,13 @@ private struct Wish {
     }
 
     /// `role:broker,tier:1`; with `=` too, which stock plugins in the same chain would not read.
-    private static func labels(_ text: String) throws(CNIError) -> [String: String] {
+    static func pairs(_ text: String) -> [String: String]? {
         var labels: [String: String] = [:]
         for pair in text.split(separator: ",") {
             let parts = pair.split(
                 maxSplits: 1, omittingEmptySubsequences: false,
                 whereSeparator: { $0 == ":" || $0 == "=" })
-            guard parts.count == 2, !parts[0].isEmpty else {
-                throw CNIError(
-                    .invalidEnvironment,
-                    "SLICE_LABELS of CNI_ARGS must be NAME:VALUE pairs joined by commas")
-            }
+            guard parts.count == 2, !parts[0].isEmpty else { return nil }
             labels[String(parts[0])] = String(parts[1])
         }
         return labels
