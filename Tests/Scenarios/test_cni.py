@@ -173,6 +173,36 @@ def test_a_late_DEL_does_not_detach_the_successor(pair, west, container):
     network.check(*new, arguments=pod)
 
 
+def test_a_living_container_keeps_its_name(pair, west, container):
+    network = Network(west.node, "pods", [plugin(west, endpoint="{pod}")], "1.1.0")
+    first, second = container(), container()
+    network.add(*first, arguments="K8S_POD_NAME=broker-0")
+    with pytest.raises(CNIFailure) as failure:
+        network.add(*second, arguments="K8S_POD_NAME=broker-0")
+    assert failure.value.code == 100 and "attached already" in failure.value.message
+    network.check(*first, arguments="K8S_POD_NAME=broker-0")
+    assert second[1].interfaces() == ["lo"]
+    # One that is gone, though nobody said so, keeps nobody from its name.
+    run("ip", "netns", "del", first[1].full_name)
+    network.add(*second, arguments="K8S_POD_NAME=broker-0")
+    network.check(*second, arguments="K8S_POD_NAME=broker-0")
+
+
+def test_labels_by_hand(pair, west, container):
+    space = container()[1]
+    words = "attach", "payments", "kafka/by-hand", "--netns", space.full_name
+
+    def attach(*labels):
+        reply = west.ask(*words, *[word for label in labels for word in ("--label", label)])
+        return reply["changed"], reply["endpoint"].get("labels")
+
+    assert attach("role=broker", "tier=1") == (True, {"role": "broker", "tier": "1"})
+    assert attach() == (False, {"role": "broker", "tier": "1"})
+    assert attach("role=client") == (True, {"role": "client"})
+    west.restart()
+    assert west.status("payments")["endpoints"][0]["labels"] == {"role": "client"}
+
+
 def test_two_at_a_time(pair, west, container):
     """Runtimes do not wait for each other."""
     network = Network(west.node, "many", [plugin(west)], "1.1.0")

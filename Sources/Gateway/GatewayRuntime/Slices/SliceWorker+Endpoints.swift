@@ -81,10 +81,13 @@ extension SliceWorker {
     }
 
     /// Those that are there. The others are noted; what was given to them waits for them.
-    func openEndpoints(_ running: Running) -> [AddressBook.Key: NetworkNamespace] {
+    func openEndpoints(
+        _ running: Running, only keys: Set<AddressBook.Key>?
+    ) -> [AddressBook.Key: NetworkNamespace] {
         var open: [AddressBook.Key: NetworkNamespace] = [:]
         var booked = false
-        for endpoint in attached.values.sorted(by: { $0.key < $1.key }) {
+        for endpoint in attached.values.sorted(by: { $0.key < $1.key })
+        where keys?.contains(endpoint.key) ?? true {
             do {
                 try refuseUnlessAdmitted(endpoint.key, running)
                 if !(running.book[endpoint.key]?.isComplete(for: running.plan) ?? false) {
@@ -210,16 +213,18 @@ extension SliceWorker {
             // On disk before in the kernel: what is in the kernel must be found again.
             try running.inputs.state.store(leases: running.book)
             try storeAttachments(running)
-            let outcome = try apply(running)
+            let outcome = try apply(running, only: [key])
             if let problem = outcome.problems[key] { throw problem }
             for change in outcome.changes { logger.notice("\(change)") }
-            return try attachReply(key, running, changed: !outcome.changes.isEmpty)
+            let isSaid = before.map { $0.labels == record.labels && $0.owner == record.owner }
+            return try attachReply(
+                key, running, changed: !outcome.changes.isEmpty || isSaid == false)
         } catch {
             attached[key] = before
             running.book = bookBefore
             try? running.inputs.state.store(leases: running.book)
             try? storeAttachments(running)
-            _ = try? apply(running)
+            _ = try? apply(running, only: [key])
             throw Self.refusal(error, "cannot attach \(key)")
         }
     }
@@ -314,7 +319,7 @@ extension SliceWorker {
             running.book.detach(key)
             try storeAttachments(running)
             try running.inputs.state.store(leases: running.book)
-            let outcome = try apply(running)
+            let outcome = try apply(running, only: [])
             for change in outcome.changes { logger.notice("\(change)") }
         } catch {
             throw Self.refusal(error, "cannot detach \(key)")

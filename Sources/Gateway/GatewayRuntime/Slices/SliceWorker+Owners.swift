@@ -30,7 +30,7 @@ extension SliceWorker {
             }
             try storeAttachments(running)
             try running.inputs.state.store(leases: running.book)
-            let outcome = try apply(running)
+            let outcome = try apply(running, only: [])
             for change in outcome.changes { logger.notice("\(change)") }
         } catch {
             throw Self.refusal(error, "cannot detach \(keys[0])")

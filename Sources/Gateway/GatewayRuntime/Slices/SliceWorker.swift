@@ -333,14 +333,18 @@ actor SliceWorker {
             end + max(Self.reconcileInterval, (end - begin) * 20)
     }
 
+    /// With `keys` only these endpoints' namespaces are looked into: a container that comes or
+    /// goes does not wait for all the others.
     @discardableResult
-    func apply(_ running: Running) throws -> RouterNamespace.Outcome {
+    func apply(
+        _ running: Running, only keys: Set<AddressBook.Key>? = nil
+    ) throws -> RouterNamespace.Outcome {
         let mtu = currentMTU(running)
         if mtu != running.mtu {
             try running.tunnel.waitToSetMTU(mtu)
             running.mtu = mtu
         }
-        let endpoints = openEndpoints(running)
+        let endpoints = openEndpoints(running, only: keys)
         let outcome = try running.router.apply(routerPlan(running), endpoints: endpoints)
         if running.prober.addresses != running.plan.overlayAddresses {
             let fresh = try EchoProber(
