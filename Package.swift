@@ -98,9 +98,9 @@ let package = Package(
         room(
             "GatewayRuntime", in: "Gateway",
             uses: [
-                "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy", "AdminAPI", "LinuxNet",
-                "Bytes", "Timing", "Addresses", "Telemetry", "Supervision", "ConfigFile", "CLinux",
-                logging, nio, nioPosix, nioHTTP,
+                "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy", "SliceDNS", "AdminAPI",
+                "LinuxNet", "Bytes", "Timing", "Addresses", "Telemetry", "Supervision",
+                "ConfigFile", "CLinux", logging, nio, nioPosix, nioHTTP,
             ]),
 
         // Kafka, pure (NIOCore for its ByteBuffer)
@@ -194,7 +194,7 @@ let package = Package(
             "GatewayRuntimeTests",
             uses: [
                 "GatewayRuntime", "Tunnel", "Noise", "AdminAPI", "SliceModel", "SlicePolicy",
-                "LinuxNet", "Addresses", "Timing", logging, nio, nioPosix,
+                "SliceDNS", "LinuxNet", "Addresses", "Timing", logging, nio, nioPosix,
             ]),
         suite(
             "SlicectlTests",

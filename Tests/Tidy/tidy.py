@@ -58,6 +58,7 @@ UNSAFE_FILES = {
     "Sources/Support/ConfigFile/TreeBuilder.swift": "libyaml",
     "Sources/Gateway/GatewayRuntime/Slices/EchoProber.swift": "socket addresses",
     "Sources/Gateway/GatewayRuntime/Slices/NameResolver.swift": "getaddrinfo",
+    "Sources/Gateway/GatewayRuntime/Names/NameSockets.swift": "socket addresses",
     "Sources/Gateway/GatewayRuntime/UnixServerSocket.swift": "socket addresses",
     "Sources/slicectl/Checks/Resolver.swift": "getaddrinfo",
     "Sources/slice-cni/AdminSocket.swift": "socket addresses",

@@ -44,6 +44,8 @@ package enum Drop: String, Hashable, CaseIterable, Sendable {
     case rateLimited
     /// From where no answer can be sent to, such as port 0.
     case unanswerable
+    /// The socket does not take more answers.
+    case busy
 }
 
 extension Reason: CustomStringConvertible {

@@ -32,6 +32,17 @@ extension SliceZone {
         package var code: ResponseCode
         package var reason: Reason
         package var isTruncated: Bool
+
+        package init(
+            type: RecordType? = nil, name: DomainName? = nil, code: ResponseCode, reason: Reason,
+            isTruncated: Bool = false
+        ) {
+            self.type = type
+            self.name = name
+            self.code = code
+            self.reason = reason
+            self.isTruncated = isTruncated
+        }
     }
 
     package func answer(
@@ -42,7 +53,7 @@ extension SliceZone {
         case .bad(let header, let code, let reason):
             return .reply(
                 Self.bareReply(header, code, circumstances.forwards),
-                Note(code: code, reason: reason, isTruncated: false))
+                Note(code: code, reason: reason))
         case .query(let query): return answer(query, circumstances)
         }
     }

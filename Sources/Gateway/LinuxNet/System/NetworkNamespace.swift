@@ -111,6 +111,10 @@ package final class NetworkNamespace: Sendable {
         }
     }
 
+    /// For a thread of our own that stays inside for as long as it lives. No other thread may
+    /// call it: whoever comes later would run in the wrong place.
+    package func enterForGood() throws(LinuxError) { try enter() }
+
     private func enter() throws(LinuxError) {
         try check(clinux_enter_network(fd), "enter", "namespace \(label)")
     }
