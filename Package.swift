@@ -256,6 +256,8 @@ let package = Package(
             dependencies: [
                 "EstablishedTunnel", "Tunnel", "Noise", "Packets", "SliceModel", "AdminAPI",
                 "CNIModel", "LinuxNet", "WanModel", "Timing", "Addresses",
+                "EstablishedTunnel", "Tunnel", "Noise", "Packets", "SliceModel", "SliceDNS",
+                "AdminAPI", "LinuxNet", "WanModel", "Timing", "Addresses",
                 "BrokerCore", "BrokerConfig", "Groups", "Metadata", "CommitLog", "KafkaRecords",
                 "KafkaWire", "SimulatedDisk", nio,
             ],

@@ -65,7 +65,7 @@ import Testing
                 bytes += try Data(contentsOf: file).count
             }
         }
-        #expect(count < 320 && bytes < 480 * 1024)
+        #expect(count < 420 && bytes < 480 * 1024)
     }
 
     @Test func targetsHaveSeedsAndNames() {

@@ -10,7 +10,7 @@ import SliceModel
 package struct ResolvConf: Hashable, Sendable {
     package static let directory = "/etc/netns"
     private static let mark = "# slice-gateway "
-    /// resolv.conf(5): MAXNS and a search list that old resolvers understand (256 characters).
+    /// MAXNS of resolv.conf(5).
     private static let maximumServers = 3
 
     package enum Outcome: Hashable, Sendable {
@@ -42,13 +42,13 @@ package struct ResolvConf: Hashable, Sendable {
     }
 
     /// `SERVICE`, `SERVICE.NAMESPACE` and `ENDPOINT.CLUSTER.SERVICE.NAMESPACE` are found without
-    /// the rest: four dots are in no short form.
+    /// the rest: no short form has four dots.
     package var text: String {
         let servers = servers.prefix(Self.maximumServers).map { "nameserver \($0)\n" }.joined()
         return """
             \(Self.firstLine(slice))
-            # Written when the endpoint was attached, removed when it is detached. Remove this
-            # comment to keep your own version.
+            # Written when the endpoint was attached, removed when it is detached. Remove these
+            # lines to keep a version of your own.
             \(servers)search \(namespace).svc.\(zone) svc.\(zone) \(zone)
             options ndots:4 timeout:2 attempts:2
 

@@ -49,6 +49,11 @@ package struct HealthBook: Sendable {
     package struct Change: Hashable, Sendable {
         package var id: HealthTarget.ID
         package var isHealthy: Bool
+
+        package init(id: HealthTarget.ID, isHealthy: Bool) {
+            self.id = id
+            self.isHealthy = isHealthy
+        }
     }
 
     /// A try that is to be made. Goes back with its outcome.

@@ -31,14 +31,15 @@ package final class HealthChecker: Sendable {
         wake = try EventFD()
         sources = addresses
         changed = onChange
+        // Whether we may enter shows here, where it can be told.
+        try namespace.perform {}
         let thread = try PosixThread(name: "health") { [self] in
             // Sockets are born where their thread is.
             do throws(LinuxError) {
                 try namespace.enterForGood()
                 run()
             } catch {
-                // The namespace is open, so the kernel has no reason to refuse; then nobody is
-                // checked, and everybody counts as healthy.
+                // It let us in a moment ago. Nobody is checked now, and everybody is healthy.
             }
         }
         self.thread.withLock { $0 = thread }
