@@ -23,7 +23,7 @@ package final class SliceZone: Sendable {
         case service(Service)
         case port(Service, [Int: UInt16])
         /// A service that this cluster does not import: there is no such name here.
-        case notImported(ServiceRecord.Key)
+        case notImported(Service)
     }
 
     final class Service: Sendable {

@@ -114,7 +114,7 @@ struct ZoneBuilder {
                 part.record.importedBy?.contains { $0.matches(table.local.text) } ?? true
             }
             guard !visible.isEmpty else {
-                nodes[place] = .notImported(key)
+                nodes[place] = .notImported(SliceZone.Service(key, [], unhealthy: 0, stale: 0))
                 continue
             }
             nodes[above] = .empty
@@ -128,20 +128,13 @@ struct ZoneBuilder {
         var groups: [SliceZone.Service.Group] = []
         var (unhealthy, stale) = (0, 0)
         for part in parts {
-            let cluster = clusters[part.rank]
-            var members: [SliceZone.Service.Member] = []
-            for member in part.record.members {
-                guard let found = add(member, of: key, at: place, in: cluster) else { continue }
-                if cluster.isStale {
-                    stale += 1
-                } else if !member.isHealthy {
-                    unhealthy += 1
-                } else {
-                    members.append(found)
-                }
-            }
-            if !members.isEmpty {
-                groups.append(SliceZone.Service.Group(rank: part.rank, members: members))
+            let isStale = clusters[part.rank].isStale
+            let found = addMembers(of: part, at: place)
+            let well = isStale ? [] : found.healthy
+            if isStale { stale += found.healthy.count + found.unhealthy }
+            if !isStale { unhealthy += found.unhealthy }
+            if !well.isEmpty {
+                groups.append(SliceZone.Service.Group(rank: part.rank, members: well))
             }
         }
         let service = SliceZone.Service(key, groups, unhealthy: unhealthy, stale: stale)
@@ -149,32 +142,44 @@ struct ZoneBuilder {
         addPorts(service, at: place, parts)
     }
 
-    /// Its own name below the service, whether it is healthy or not: a broker that starts must
-    /// find the others before anybody can connect to them.
-    private mutating func add(
-        _ member: ServiceRecord.Member, of key: ServiceRecord.Key, at place: NameKey,
-        in cluster: NameTable.Cluster
-    ) -> SliceZone.Service.Member? {
-        let host = Self.key([member.endpoint.text, key.namespace.text, cluster.name.text])
-        let isShadowed = cluster.name.text == SliceZone.servicesLabel
-        // Not an endpoint (any more): services and endpoints of a cluster arrive one by one.
-        guard !isShadowed, case .host(let addresses) = nodes[host] else {
-            if isShadowed {
-                omit("the members of \(key) in a cluster called \(cluster.name)")
-            }
-            return nil
+    /// Their own names below the service, whether they are healthy or not: a broker that starts
+    /// must find the others before anybody can connect to them.
+    private mutating func addMembers(
+        of part: Part, at place: NameKey
+    ) -> (healthy: [SliceZone.Service.Member], unhealthy: Int) {
+        let (key, cluster) = (part.record.key, clusters[part.rank])
+        guard cluster.name.text != SliceZone.servicesLabel else {
+            omit("the members of \(key) in a cluster called \(cluster.name)")
+            return ([], 0)
         }
+        let hosts = Self.key([key.namespace.text, cluster.name.text])
         let above = Self.key(cluster.name.text, before: place)
-        let own = Self.key(member.endpoint.text, before: above)
-        guard own.bytes.count + table.zone.wire.count <= MessageLimits.nameBytes else {
-            omit(
-                "\(member.endpoint) of \(key) in \(cluster.name): below its service its name "
-                    + "would be longer than 255 bytes; it has its other one")
-            return SliceZone.Service.Member(addresses: addresses, target: host)
+        let room = MessageLimits.nameBytes - table.zone.wire.count
+        var found: (healthy: [SliceZone.Service.Member], unhealthy: Int) = ([], 0)
+        var isNamed = false
+        for member in part.record.members {
+            let host = Self.key(member.endpoint.text, before: hosts)
+            // Not an endpoint (any more): services and endpoints arrive one by one.
+            guard case .host(let addresses) = nodes[host] else { continue }
+            var target = Self.key(member.endpoint.text, before: above)
+            if target.bytes.count <= room {
+                nodes[target] = .host(addresses)
+                isNamed = true
+            } else {
+                omit(
+                    "\(member.endpoint) of \(key) in \(cluster.name): below its service its name "
+                        + "would be longer than 255 bytes; it has its other one")
+                target = host
+            }
+            if member.isHealthy {
+                found.healthy.append(
+                    SliceZone.Service.Member(addresses: addresses, target: target))
+            } else {
+                found.unhealthy += 1
+            }
         }
-        nodes[above] = .empty
-        nodes[own] = .host(addresses)
-        return SliceZone.Service.Member(addresses: addresses, target: own)
+        if isNamed { nodes[above] = .empty }
+        return found
     }
 
     /// RFC 2782: `_PORT._TRANSPORT` below the service. Clusters may have different numbers.

@@ -91,7 +91,7 @@ struct ZoneReply {
         if key.bytes.isEmpty { return apex(zoneAt: place) }
         switch zone.nodes[key] {
         case nil: return negative(.noSuchName, zoneAt: place)
-        case .notImported(let service): return negative(.notImported(service), zoneAt: place)
+        case .notImported(let service): return negative(.notImported(service.key), zoneAt: place)
         case .empty: return negative(.emptyName, zoneAt: place)
         case _? where query.type == .any: return minimalAny()
         case .host(let addresses): return host(addresses, zoneAt: place)
