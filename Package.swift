@@ -246,6 +246,15 @@ let package = Package(
             ],
             path: "Tests/Simulation", exclude: ["run.sh"], swiftSettings: strict),
 
+        // A directory of many gateways in simulated time, and its figures: `make sim`
+        .executableTarget(
+            name: "simulate-directory",
+            dependencies: [
+                "SimulatedDirectory", "SimulatedWorld", "SliceDirectory", "SliceModel", "Timing",
+                "Addresses",
+            ],
+            path: "Tests/DirectorySimulation", exclude: ["run.sh"], swiftSettings: strict),
+
         // A tunnel in the middle of its life, and fuzzing: see Tests/Fuzz/run.sh
         .target(
             name: "EstablishedTunnel",

@@ -79,6 +79,11 @@ package struct DirectoryNode: Sendable {
         return view
     }
 
+    package func view(of cluster: ClusterName) -> ClusterView? {
+        if cluster == slice.local.name { return ownEntries.view }
+        return places[cluster].map { peers[$0].entries.view }
+    }
+
     /// `now` does not go back: a time before the last one counts as the last one.
     package mutating func step(_ event: DirectoryEvent, now time: Instant) -> [DirectoryEffect] {
         now = max(now, time)

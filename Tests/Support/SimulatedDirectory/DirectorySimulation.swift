@@ -58,7 +58,8 @@ package final class DirectorySimulation {
         package var manifest: SimulatedManifest
         package var stored: [UInt8] = []
         package var sentBytes = 0
-        package var sentFrames = 0
+        /// By the type of message.
+        package var sentByType = [Int](repeating: 0, count: 16)
         package var steps = 0
         package var viewChanges = 0
         package var reports: [DirectoryProblem] = []
@@ -109,7 +110,7 @@ package final class DirectorySimulation {
         gateways[place].life += 1
         gateways[place].incarnation += 1
         let manifest = gateways[place].manifest
-        var node = DirectoryNode(
+        gateways[place].node = DirectoryNode(
             manifest.slice(of: place),
             incarnation: gateways[place].incarnation,
             facts: DirectoryFacts(
@@ -117,14 +118,13 @@ package final class DirectorySimulation {
             document: manifest.document, seed: world.random.next(), now: now,
             limits: options.limits, timing: options.timing,
             canary: liars.contains(place) ? .tellsAnything : options.canary)
+        gateways[place].connections = [:]
+        gateways[place].tickAt = nil
         if let stored = try? DirectoryStore.decode(
             gateways[place].stored, of: SimulatedSlice.name)
         {
-            _ = node.step(.restored(stored), now: now)
+            step(place, .restored(stored))
         }
-        gateways[place].node = node
-        gateways[place].connections = [:]
-        gateways[place].tickAt = nil
         publish(place)
         // Not all on the same beat.
         schedule(place, at: now + world.random.delay(.zero...options.timing.tick))
@@ -136,6 +136,12 @@ package final class DirectorySimulation {
         gateways[place].node = nil
         gateways[place].life += 1
         gateways[place].connections = [:]
+        // Nor is anything sent again: the tunnel went with it.
+        for number in connections.indices where !connections[number].held.isEmpty {
+            let isDialler = connections[number].dialler == place
+            let isAcceptor = connections[number].acceptor == place
+            connections[number].held.removeAll { $0.toDialler ? isAcceptor : isDialler }
+        }
     }
 
     package func publish(_ place: Int) {
@@ -174,7 +180,7 @@ package final class DirectorySimulation {
         case .send(let stream, let bytes):
             guard let number = gateways[place].connections[stream] else { return }
             gateways[place].sentBytes += bytes.count
-            gateways[place].sentFrames += 1
+            if bytes.count > 4 { gateways[place].sentByType[Int(bytes[4] & 15)] += bytes.count }
             let bytes = tamper?(&world.random, place, bytes) ?? bytes
             send(number, toDialler: isIncoming(stream), bytes)
         case .close(let stream):
