@@ -101,6 +101,9 @@ let package = Package(
                 "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy", "SliceDNS", "AdminAPI",
                 "LinuxNet", "Bytes", "Timing", "Addresses", "Telemetry", "Supervision",
                 "ConfigFile", "CLinux", logging, nio, nioPosix, nioHTTP,
+                "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy", "SliceDirectory",
+                "AdminAPI", "LinuxNet", "Bytes", "Timing", "Addresses", "Telemetry", "Supervision", "ConfigFile", "CLinux",
+                logging, nio, nioPosix, nioHTTP,
             ]),
 
         // Kafka, pure (NIOCore for its ByteBuffer)
@@ -195,6 +198,7 @@ let package = Package(
             uses: [
                 "GatewayRuntime", "Tunnel", "Noise", "AdminAPI", "SliceModel", "SlicePolicy",
                 "SliceDNS", "LinuxNet", "Addresses", "Timing", logging, nio, nioPosix,
+                "SliceDirectory", "LinuxNet", "Addresses", "Timing", logging, nio, nioPosix,
             ]),
         suite(
             "SlicectlTests",

@@ -11,6 +11,17 @@ package enum DirectoryStore {
         package var isPartial: Bool
         /// Everything it said, also what is not believed.
         package var items: [DirectoryItem]
+
+        package init(
+            name: ClusterName, incarnation: UInt64, version: UInt64, isPartial: Bool,
+            items: [DirectoryItem]
+        ) {
+            self.name = name
+            self.incarnation = incarnation
+            self.version = version
+            self.isPartial = isPartial
+            self.items = items
+        }
     }
 
     /// Clusters at most, and bytes of a file.
