@@ -64,7 +64,18 @@ package struct SliceManifest: Sendable {
     package func admits(_ namespace: NamespaceName, in cluster: ClusterName) -> Bool {
         namespaces.contains {
             $0.name == namespace && ($0.clusters?.contains(cluster) ?? true)
+                && !isFenced($0, from: cluster)
         }
+    }
+
+    /// The fence that keeps a namespace out of a cluster, if it is that which does.
+    package func fence(of name: NamespaceName, against cluster: ClusterName) -> [Glob]? {
+        namespaces.first { $0.name == name && isFenced($0, from: cluster) }?.regions
+    }
+
+    private func isFenced(_ namespace: Namespace, from name: ClusterName) -> Bool {
+        guard let regions = namespace.regions, let cluster = cluster(name) else { return false }
+        return !regions.contains { $0.matches(cluster.region.text) }
     }
 }
 

@@ -72,6 +72,13 @@ package struct PolicyPlan: Hashable, Sendable {
     var ports: [PortMatch.Transport: PortClasses] = [:]
     var interning = PolicyInterning()
 
+    /// Whether both are the same tables, element for element.
+    package func decidesLike(_ other: PolicyPlan) -> Bool {
+        base == other.base && sources == other.sources && targets == other.targets
+            && pairs == other.pairs && rows == other.rows && columns == other.columns
+            && decisions == other.decisions && defaults == other.defaults && ports == other.ports
+    }
+
     /// As the kernel would decide: for tests, which hold it to the model.
     package func decide(
         from source: IPAddress, to target: IPAddress, _ flow: PolicyFlow

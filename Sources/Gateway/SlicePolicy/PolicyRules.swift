@@ -9,10 +9,26 @@ package struct PolicyRules: Hashable, Sendable {
     /// decided anew at its next packet. So what a policy no longer allows ends with the very
     /// transaction that takes the policy away.
     package var number: UInt32
+    /// Of the policies, in the manifest's order.
+    package var names: [PolicyName]
 
-    package init(plan: PolicyPlan, number: UInt32) {
+    package init(plan: PolicyPlan, number: UInt32, names: [PolicyName] = []) {
         self.plan = plan
         self.number = number
+        self.names = names
+    }
+
+    /// Under which word a rule is counted: a policy's name, or one in parentheses.
+    package func counterName(_ rule: PolicyRule) -> String {
+        switch rule {
+        case .policy(let index) where names.indices.contains(index): names[index].text
+        case .policy(let index): "(\(index))"
+        case .fence(let namespace): "(fence of \(namespace))"
+        case .sameness: "(same namespace)"
+        case .open: "(open)"
+        case .strict: "(strict)"
+        case .unknownAddress: "(unknown address)"
+        }
     }
 
     /// The number tells them apart; comparing a hundred thousand elements does not have to.

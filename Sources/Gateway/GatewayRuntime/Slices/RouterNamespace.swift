@@ -19,12 +19,7 @@ package final class RouterNamespace {
     /// Whether this object made the namespace, rather than found it.
     package let isNew: Bool
     private let netlink: Netlink
-    private let nftables: Nftables
-    /// What the kernel showed after the last ruleset was applied, without its counters.
-    private var rulesetShown: String?
-    private var rulesetApplied: RouterRuleset?
-    /// What counters held before rulesets were replaced.
-    private var countersBefore: [String: UInt64] = [:]
+    private let ruleset: RouterRulesetKeeper
 
     /// Finds or makes the namespace. One of that name that somebody else made is left alone.
     package init(named name: String, tunnelAlias: String) throws {
@@ -50,7 +45,7 @@ package final class RouterNamespace {
             netlink = try Netlink(in: namespace)
             isNew = true
         }
-        nftables = try Nftables(in: namespace)
+        ruleset = RouterRulesetKeeper(try Nftables(in: namespace))
     }
 
     /// Whether the name still leads to this namespace.
@@ -68,7 +63,7 @@ package final class RouterNamespace {
             }
         }
         // Of a namespace that was just made nobody wants to read this.
-        return isNew && rulesetApplied == nil ? [] : changes
+        return isNew && !ruleset.isApplied ? [] : changes
     }
 
     // MARK: Everything else
@@ -81,7 +76,7 @@ package final class RouterNamespace {
         var outcome = Outcome()
         outcome.changes += try applySettings(plan)
         // Before any interface is up: what the ruleset does not know does not pass.
-        outcome.changes += try applyRuleset(plan.ruleset)
+        outcome.changes += try ruleset.apply(plan.ruleset)
         try netlink.setUpIfDown("lo")
         let links = try netlink.links()
         outcome.changes += try removeStrayPorts(plan, links)
@@ -145,47 +140,15 @@ package final class RouterNamespace {
         return changes
     }
 
-    // MARK: Ruleset
-
-    private func applyRuleset(_ ruleset: RouterRuleset) throws -> [String] {
-        let before = try shownRuleset()
-        if before == rulesetShown, ruleset == rulesetApplied { return [] }
-        for (name, counter) in try counters() { countersBefore[name, default: 0] += counter }
-        try nftables.apply(ruleset.text)
-        let after = try shownRuleset()
-        rulesetShown = after
-        rulesetApplied = ruleset
-        return before == after ? [] : ["replaced the nftables ruleset"]
-    }
-
-    /// As nft lists it, without the lines that count.
-    private func shownRuleset() throws -> String {
-        try nftables.text().split(separator: "\n")
-            .filter { !$0.drop { $0 == "\t" || $0 == " " }.hasPrefix("packets ") }
-            .joined(separator: "\n")
-    }
-
-    private func counters() throws -> [String: UInt64] {
-        do throws(LinuxError) {
-            return try nftables.counters(
-                family: RouterRuleset.family, table: RouterRuleset.table
-            ).mapValues(\.packets)
-        } catch {
-            guard error.isAbsent else { throw error }
-            return [:]
-        }
-    }
-
-    /// Packets dropped by the ruleset, by reason, since this daemon began.
-    package func drops() throws -> [String: UInt64] {
-        var drops = countersBefore
-        for (name, packets) in try counters() { drops[name, default: 0] += packets }
-        return drops.filter { $0.value > 0 }
-    }
-
     // MARK: Ports
 
     package func links() throws -> [Link] { try netlink.links() }
+
+    /// Packets dropped by the ruleset, by reason, since this daemon began.
+    package func drops() throws -> [String: UInt64] { try ruleset.drops() }
+
+    /// How many conversations each rule has decided, by what it is called in counters.
+    package func decided() throws -> [String: UInt64] { try ruleset.decided() }
 
     /// Puts one endpoint's veth in order, or makes it. Nothing half-made is left behind.
     private func apply(

@@ -1,5 +1,6 @@
 import Addresses
 import LinuxNet
+import SliceDirectory
 import SliceModel
 import SlicePolicy
 
@@ -62,14 +63,28 @@ package struct RouterPlan: Hashable, Sendable {
     package var tunnelPrefixes: [IPPrefix]
     package var slicePrefixes: [IPPrefix]
     package var ports: [Port]
+    /// The other gateways' overlay addresses.
+    package var peerGateways: [IPAddress]
+    package var filter: Filter
+
+    /// What is forwarded.
+    package enum Filter: Hashable, Sendable {
+        case everything
+        case policies(PolicyRules)
+        /// Policies could not be compiled or applied: nothing.
+        case nothing
+    }
 
     /// What no better route takes is refused at once, instead of timing out.
     package static let refusalMetric: UInt32 = 1_000_000
 
     package init(
         _ plan: SlicePlan, namespacePrefix: String, mtu: Int,
-        endpoints: [(key: AddressBook.Key, interface: String?, addresses: [IPAddress])]
+        endpoints: [(key: AddressBook.Key, interface: String?, addresses: [IPAddress])],
+        filter: Filter = .everything
     ) {
+        self.filter = filter
+        peerGateways = plan.peers.flatMap(\.overlayAddresses)
         let namespace = RouterNames.namespace(prefix: namespacePrefix, slice: plan.slice)
         self.namespace = namespace
         tunnel = RouterNames.tunnel(namespace: namespace)
@@ -114,9 +129,17 @@ package struct RouterPlan: Hashable, Sendable {
     }
 
     package var ruleset: RouterRuleset {
-        RouterRuleset(
+        var ruleset = RouterRuleset(
             tunnel: tunnel, gatewayAddresses: overlayAddresses, remotePrefixes: tunnelPrefixes,
-            ports: ports.map { .init(interface: $0.routerInterface, addresses: $0.addresses) })
+            ports: ports.map { .init(interface: $0.routerInterface, addresses: $0.addresses) },
+            peerGateways: peerGateways, directoryPort: DirectoryPort.number)
+        switch filter {
+        case .everything: return ruleset
+        case .policies(let rules):
+            ruleset.policies = rules
+            return ruleset
+        case .nothing: return ruleset.closed
+        }
     }
 
     /// Kernel settings of the router namespace, in the order in which they are written. Those
@@ -132,7 +155,10 @@ package struct RouterPlan: Hashable, Sendable {
             ("net/ipv4/conf/default/rp_filter", "0"),
             // Answers only for addresses of the interface that was asked on: none.
             ("net/ipv4/conf/all/arp_ignore", "1"),
+            ("net/ipv4/conf/all/accept_source_route", "0"),
+            ("net/ipv4/conf/default/accept_source_route", "0"),
         ]
+        if filter != .everything { settings += Self.trackingSettings }
         if hasIPv6 {
             settings += [
                 ("net/ipv6/conf/default/disable_ipv6", "0"),
@@ -148,6 +174,20 @@ package struct RouterPlan: Hashable, Sendable {
         }
         return settings
     }
+
+    /// Half-open and abandoned connections do not stay for long: the table is the machine's, and
+    /// one endpoint must not fill it. What was under way before there were policies, or before a
+    /// restart of the machine in between, is taken up in its middle (`tcp_loose`, which is the
+    /// default) and judged by its addresses; its windows are then not known (`tcp_be_liberal`).
+    private static let trackingSettings = [
+        ("net/netfilter/nf_conntrack_tcp_loose", "1"),
+        ("net/netfilter/nf_conntrack_tcp_be_liberal", "1"),
+        ("net/netfilter/nf_conntrack_tcp_timeout_syn_sent", "20"),
+        ("net/netfilter/nf_conntrack_tcp_timeout_syn_recv", "20"),
+        ("net/netfilter/nf_conntrack_tcp_timeout_unacknowledged", "120"),
+        ("net/netfilter/nf_conntrack_tcp_timeout_established", "86400"),
+        ("net/netfilter/nf_conntrack_generic_timeout", "60"),
+    ]
 
     static func hostAddress(_ address: IPAddress) -> InterfaceAddress {
         InterfaceAddress(

@@ -18,6 +18,8 @@ enum NFNL {
     static let tablesGetElements: UInt16 = 10 << 8 | 13
     static let tablesNewGeneration: UInt16 = 10 << 8 | 15
     static let tablesGetGeneration: UInt16 = 10 << 8 | 16
+    static let tablesNewObject: UInt16 = 10 << 8 | 18
+    static let tablesGetObject: UInt16 = 10 << 8 | 19
 }
 
 enum NFTA {
@@ -39,6 +41,13 @@ enum NFTA {
     static let elementObject: UInt16 = 9
     static let elementKeyEnd: UInt16 = 10
     static let elementExpressions: UInt16 = 11
+
+    static let objectTable: UInt16 = 1
+    static let objectName: UInt16 = 2
+    static let objectType: UInt16 = 3
+    static let objectData: UInt16 = 4
+    /// NFT_OBJECT_COUNTER.
+    static let counterObject: UInt32 = 1
 
     static let dataValue: UInt16 = 1
     static let dataVerdict: UInt16 = 2

@@ -100,7 +100,7 @@ extension Nftables {
         return request
     }
 
-    private func place(
+    func place(
         _ family: String, _ table: String, _ map: String
     ) throws(LinuxError) -> (family: UInt8, object: String) {
         let object = "elements of map \(family) \(table) \(map)"
