@@ -95,16 +95,22 @@ final class NameService: Sendable {
 
     private func tell(_ note: SliceZone.Note, _ source: IPAddress, _ now: Instant) {
         guard note.reason != .answered else { return }
-        let question =
-            "\(note.name?.lowercased.description ?? "?") \(note.type?.description ?? "?")"
         guard note.reason.isNotable else {
-            logger.debug("\(source) asked for \(question): \(note.code): \(note.reason)")
+            // Not put together unless somebody reads it.
+            logger.debug(
+                "\(source) asked for \(Self.question(note)): \(note.code): \(note.reason)")
             return
         }
+        let question = Self.question(note)
         let verdict = state.withLock { $0.log.step(question, at: now) }
         guard case .pass(let suppressed) = verdict else { return }
         var text = "\(source) asked for \(question): \(note.code): \(note.reason)"
         if suppressed > 0 { text += " (and \(suppressed) more)" }
         logger.notice("\(text)")
+    }
+
+    private static func question(_ note: SliceZone.Note) -> String {
+        guard let name = note.name, let type = note.type else { return "what cannot be read" }
+        return "\(name.lowercased) \(type)"
     }
 }
