@@ -23,6 +23,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) python3-pytest python3-cryptography wireguard-g
 	wireguard-tools openvpn openssl iperf3 tcpdump socat util-linux libcap2-bin systemd gcc \
 	librdkafka-dev containernetworking-plugins podman crun busybox-static python3-jsonschema \
 	python3-yaml
+	librdkafka-dev dnsutils
 
 .PHONY: help deps deps-build deps-run deps-test build programs demo test bench bench-tunnel bench-kafka sim fuzz fmt lint \
 	install uninstall clean
