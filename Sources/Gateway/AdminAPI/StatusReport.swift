@@ -17,16 +17,23 @@ package struct DaemonStatus: Codable, Equatable, Sendable {
     package var uptimeSeconds: UInt64
     /// When the configuration was read last: RFC 3339, UTC.
     package var configurationLoadedAt: String?
+    /// Entries of the audit log; absent when there is none.
+    package var auditEntries: UInt64?
+    /// Why nothing can be written to it now.
+    package var auditProblem: String?
 
     package init(
         version: String, cluster: String, processID: Int, uptimeSeconds: UInt64,
-        configurationLoadedAt: String? = nil
+        configurationLoadedAt: String? = nil, auditEntries: UInt64? = nil,
+        auditProblem: String? = nil
     ) {
         self.version = version
         self.cluster = cluster
         self.processID = processID
         self.uptimeSeconds = uptimeSeconds
         self.configurationLoadedAt = configurationLoadedAt
+        self.auditEntries = auditEntries
+        self.auditProblem = auditProblem
     }
 }
 
@@ -55,13 +62,22 @@ package struct SliceStatus: Codable, Equatable, Sendable {
     package var endpoints: [EndpointReport]
     /// Packets dropped since the daemon started, by reason; reasons with 0 are left out.
     package var drops: [String: UInt64]
+    /// In the manifest's order.
+    package var policies: [PolicyReport]?
+    /// Of what is enforced, lower-case hexadecimal: the same at all gateways that agree.
+    package var policyDigest: String?
+    package var directory: [DirectoryPeerReport]?
+    package var names: NamesReport?
+    package var services: [ServiceReport]?
 
     package init(
         name: String, manifestVersion: UInt64, manifestDigest: String, interface: String,
         routerNamespace: String, publicKey: String, listenPort: UInt16, mtu: Int,
         isolation: String, addresses: [String] = [], state: HealthState = .starting,
         problems: [String] = [], peers: [PeerReport] = [], endpoints: [EndpointReport] = [],
-        drops: [String: UInt64] = [:]
+        drops: [String: UInt64] = [:], policies: [PolicyReport]? = nil,
+        policyDigest: String? = nil, directory: [DirectoryPeerReport]? = nil,
+        names: NamesReport? = nil, services: [ServiceReport]? = nil
     ) {
         self.name = name
         self.manifestVersion = manifestVersion
@@ -78,6 +94,11 @@ package struct SliceStatus: Codable, Equatable, Sendable {
         self.peers = peers
         self.endpoints = endpoints
         self.drops = drops
+        self.policies = policies
+        self.policyDigest = policyDigest
+        self.directory = directory
+        self.names = names
+        self.services = services
     }
 }
 

@@ -11,6 +11,9 @@ package enum StatusView {
             text += ", configuration of \(DisplayText.clean(loaded))"
         }
         text += "\n"
+        if let problem = daemon.auditProblem {
+            text += self.problem("the audit log is not written: \(problem)", style)
+        }
         if report.slices.isEmpty {
             text += "\nno slices: name one in gateway.conf, then run `slicectl reload`\n"
         }
@@ -39,6 +42,7 @@ package enum StatusView {
         text += self.facts(facts, style)
         if !slice.peers.isEmpty { text += "\n" + peers(slice.peers, style) }
         text += "\n" + endpoints(slice.endpoints, slice: slice.name, style)
+        text += known(of: slice, style)
         if !slice.drops.isEmpty { text += "\n  dropped: " + drops(slice.drops) + "\n" }
         return text
     }
@@ -58,7 +62,10 @@ package enum StatusView {
                 problems.append(problem)
             }
         }
-        return problems
+        for peer in slice.directory ?? [] {
+            problems += peer.problems.map { "directory of \(peer.cluster): \($0)" }
+        }
+        return problems + slice.disagreements
     }
 
     private static func mentions(_ sentence: String, _ name: String) -> Bool {
@@ -143,7 +150,7 @@ package enum StatusView {
         }
     }
 
-    private static func tint(_ state: HealthState) -> Style.Tint {
+    static func tint(_ state: HealthState) -> Style.Tint {
         switch state {
         case .up: .good
         case .degraded, .starting, .stopping: .warning
