@@ -88,6 +88,7 @@ let package = Package(
             "SliceDirectory", in: "Gateway",
             uses: ["SliceModel", "Addresses", "Bytes", "Timing"]),
         room("SliceDNS", in: "Gateway", uses: ["SliceModel", "Addresses", "Timing"]),
+        room("SliceAudit", in: "Gateway", uses: ["Bytes", "Timing", "CSodium"]),
         room("AdminAPI", in: "Gateway"),
         room("CNIModel", in: "Gateway", uses: ["AdminAPI", "Addresses"]),
 
@@ -104,6 +105,9 @@ let package = Package(
                 "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy", "SliceDirectory",
                 "AdminAPI", "LinuxNet", "Bytes", "Timing", "Addresses", "Telemetry", "Supervision", "ConfigFile", "CLinux",
                 logging, nio, nioPosix, nioHTTP,
+                "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy", "SliceAudit", "AdminAPI",
+                "LinuxNet", "Bytes", "Timing", "Addresses", "Telemetry", "Supervision",
+                "ConfigFile", "CLinux", logging, nio, nioPosix, nioHTTP,
             ]),
 
         // Kafka, pure (NIOCore for its ByteBuffer)
@@ -149,8 +153,8 @@ let package = Package(
         program(
             "slicectl",
             uses: [
-                "AdminAPI", "SliceModel", "ConfigFile", "Noise", "Addresses", "Timing", "LinuxNet",
-                argumentParser, nio, nioPosix, nioHTTP,
+                "AdminAPI", "SliceModel", "SliceAudit", "ConfigFile", "Noise", "Addresses", "Timing",
+                "LinuxNet", argumentParser, nio, nioPosix, nioHTTP,
             ]),
         // Runs once for each container: no event loop, no Foundation.
         program("slice-cni", uses: ["CNIModel", "AdminAPI", "Addresses", "CLinux"]),
@@ -191,6 +195,7 @@ let package = Package(
                 "Addresses",
             ]),
         suite("SliceDNSTests", uses: ["SliceDNS", "SliceModel", "Addresses", "Timing"]),
+        suite("SliceAuditTests", uses: ["SliceAudit", "Timing"]),
         suite("LinuxNetTests", uses: ["LinuxNet", "Addresses", "Timing"]),
         suite("WanModelTests", uses: ["WanModel", "Timing", "Addresses"]),
         suite(
@@ -199,10 +204,14 @@ let package = Package(
                 "GatewayRuntime", "Tunnel", "Noise", "AdminAPI", "SliceModel", "SlicePolicy",
                 "SliceDNS", "LinuxNet", "Addresses", "Timing", logging, nio, nioPosix,
                 "SliceDirectory", "LinuxNet", "Addresses", "Timing", logging, nio, nioPosix,
+                "SliceAudit", "LinuxNet", "Addresses", "Timing", logging, nio, nioPosix,
             ]),
         suite(
             "SlicectlTests",
-            uses: ["slicectl", "GatewayRuntime", "AdminAPI", logging, nio, nioPosix]),
+            uses: [
+                "slicectl", "GatewayRuntime", "SliceAudit", "AdminAPI", "Timing", logging, nio,
+                nioPosix,
+            ]),
 
         suite("BrokerConfigTests", uses: ["BrokerConfig"]),
         suite("KafkaWireTests", uses: ["KafkaWire", nio]),
@@ -271,6 +280,8 @@ let package = Package(
                 "CNIModel", "LinuxNet", "WanModel", "Timing", "Addresses",
                 "EstablishedTunnel", "Tunnel", "Noise", "Packets", "SliceModel", "SliceDNS",
                 "AdminAPI", "LinuxNet", "WanModel", "Timing", "Addresses",
+                "EstablishedTunnel", "Tunnel", "Noise", "Packets", "SliceModel", "SliceAudit",
+                "AdminAPI", "CNIModel", "LinuxNet", "WanModel", "Timing", "Addresses",
                 "BrokerCore", "BrokerConfig", "Groups", "Metadata", "CommitLog", "KafkaRecords",
                 "KafkaWire", "SimulatedDisk", nio,
             ],

@@ -17,7 +17,7 @@ MAX_COLUMNS = 100
 PURE = {
     "Bytes", "Timing", "Addresses", "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy",
     "SliceDirectory", "AdminAPI", "CNIModel", "WanModel", "BrokerConfig",
-    "SliceDNS", "AdminAPI", "WanModel", "BrokerConfig",
+    "SliceDNS", "SliceAudit",
 }
 # Pure too, with NIOCore for its ByteBuffer and for nothing else.
 BUFFER_ONLY = {
@@ -37,7 +37,7 @@ NOT_FOR_PURE = {
 KAFKA = BUFFER_ONLY | {"BrokerConfig", "BrokerRuntime", "KafkaClient"}
 GATEWAY = {
     "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy", "SliceDirectory", "SliceDNS",
-    "AdminAPI", "CNIModel", "LinuxNet", "GatewayRuntime",
+    "SliceAudit", "AdminAPI", "CNIModel", "LinuxNet", "GatewayRuntime",
 }
 
 # DESIGN, rules of thumb, 6: rooms in which unsafe pointers are the way things are done.
