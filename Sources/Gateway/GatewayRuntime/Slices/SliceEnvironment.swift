@@ -16,6 +16,11 @@ struct SliceEnvironment: Sendable {
     var logger: Logger
     /// Where `wg` looks for sockets.
     var configurationSockets = ConfigurationSocket.defaultDirectory
+    var dns = GatewayConfig.DNS()
+    var directory = GatewayConfig.Directory()
+    /// Where `ip netns exec` looks for files to show in place of those in /etc.
+    var netnsConfiguration = ResolvConf.directory
+    var audit: AuditLog?
 }
 
 /// Two manifests may not be for the same slice: they would share a router namespace.

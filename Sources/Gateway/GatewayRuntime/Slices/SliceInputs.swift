@@ -87,7 +87,7 @@ struct SliceInputs {
         let bytes: [UInt8]
         let candidate: SliceManifest
         do {
-            bytes = try File.read(path, limitBytes: 4 << 20)
+            bytes = try File.read(path, limitBytes: ManifestLimits.document.bytes)
             candidate = try bytes.withUnsafeBytes { try SliceManifest.parse($0, file: path) }
         } catch {
             // What is in force stays in force when somebody damages the file.

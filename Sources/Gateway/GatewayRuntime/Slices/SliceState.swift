@@ -1,5 +1,6 @@
 import Addresses
 import ConfigFile
+import AdminAPI
 import FoundationEssentials
 import LinuxNet
 import SliceModel
@@ -40,6 +41,9 @@ struct SliceState: Sendable {
     private var leasesPath: String { "\(directory)/leases.json" }
     private var attachmentsPath: String { "\(directory)/attachments.json" }
     private var sourcePath: String { "\(directory)/source.json" }
+    private var servicesPath: String { "\(directory)/services.json" }
+    private var incarnationPath: String { "\(directory)/incarnation" }
+    private var directoryPath: String { "\(directory)/directory" }
 
     func create() throws(LinuxError) {
         try Directory.create(directory, mode: 0o700)
@@ -50,10 +54,15 @@ struct SliceState: Sendable {
 
     /// The newest accepted, if any was.
     func manifest() throws -> SliceManifest? {
-        guard let bytes = try Self.read(manifestPath) else { return nil }
+        guard let bytes = try manifestDocument() else { return nil }
         return try bytes.withUnsafeBytes { bytes in
             try SliceManifest.parse(bytes, file: manifestPath)
         }
+    }
+
+    /// As it was signed.
+    func manifestDocument() throws(LinuxError) -> [UInt8]? {
+        try Self.read(manifestPath, limitBytes: ManifestLimits.document.bytes)
     }
 
     func store(manifest text: [UInt8]) throws(LinuxError) {
@@ -82,6 +91,37 @@ struct SliceState: Sendable {
     func attachments() throws -> [Attachment] { try Self.json(attachmentsPath) ?? [] }
 
     func store(attachments: [Attachment]) throws { try Self.write(attachmentsPath, attachments) }
+
+    // MARK: Services and directory
+
+    /// What the command line made: services that this cluster offers, and those it does not see.
+    struct Services: Codable, Equatable {
+        var exports: [ExportServiceRequest]
+        var hidden: [String]
+    }
+
+    func services() throws -> Services? { try Self.json(servicesPath) }
+
+    func store(services: Services) throws { try Self.write(servicesPath, services) }
+
+    /// Of the directory's last life; 0 if that is not known.
+    func incarnation() -> UInt64 {
+        let bytes = (try? Self.read(incarnationPath, limitBytes: 64)) ?? nil
+        return bytes.flatMap { UInt64(String(decoding: $0.filter { $0 > 32 }, as: UTF8.self)) } ?? 0
+    }
+
+    func store(incarnation: UInt64) throws(LinuxError) {
+        try Self.put(incarnationPath, Array("\(incarnation)\n".utf8))
+    }
+
+    /// What other clusters said last. Only a help: without it they are waited for.
+    func directoryView() -> [UInt8]? {
+        (try? Self.read(directoryPath, limitBytes: 256 << 20)) ?? nil
+    }
+
+    func store(directory bytes: [UInt8]) throws(LinuxError) {
+        try Self.put(directoryPath, bytes)
+    }
 
     func source() throws -> Source? { try Self.json(sourcePath) }
 

@@ -69,6 +69,7 @@ extension SliceWorker {
         switch ManifestAcceptance.decide(manifest, owner: config.owner, current: current) {
         case .same: return reply
         case .refuse(let refusal):
+            audit(.manifestRefused, "version \(manifest.version)", "\(refusal)")
             if case .signature = refusal { throw APIError(.forbidden, "\(refusal)") }
             throw APIError(.conflict, "\(refusal)")
         case .accept: break
@@ -89,6 +90,7 @@ extension SliceWorker {
             !manifest.admits($0.namespace, in: environment.cluster)
         }
         reply.warnings = cut.map { "the endpoint \($0) is no longer admitted and loses its link" }
+        reply.warnings += manifest.warnings.map(\.description)
         if dryRun { return reply }
         do {
             _ = try adopt(inputs, running)
@@ -127,6 +129,11 @@ extension SliceWorker {
             try inputs.state.store(leases: running.book)
         }
         running.inputs = inputs
+        running.policyDigest = inputs.manifest.policyDigest
+        running.policiesAreStale = true
+        running.membership.distances.keep(Set(inputs.manifest.clusters.map(\.name)))
+        audit(.manifestAccepted, "version \(inputs.plan.version)", Self.hexDigest(inputs.manifest))
+        tellManifest(running)
         running.inputs.document = nil
         stepPeers(running)
         return changes

@@ -42,13 +42,15 @@ extension SliceWorker {
         }
         for endpoint in config.endpoints {
             let key = AddressBook.Key(endpoint.namespace, endpoint.name)
-            if let known = attached[key], known.isConfigured, known.reference == endpoint.reference
+            if let known = attached[key], known.isConfigured,
+                known.reference == endpoint.reference
             {
+                attached[key]?.labels = endpoint.labels
                 continue
             }
             attached[key] = Attached(
                 key: key, reference: endpoint.reference, interface: nil, isConfigured: true,
-                identity: nil)
+                identity: nil, labels: endpoint.labels)
         }
     }
 
@@ -131,6 +133,16 @@ extension SliceWorker {
     }
 
     private func refuseUnlessAdmitted(_ key: AddressBook.Key, _ running: Running) throws {
+        if let fence = running.inputs.manifest.fence(of: key.namespace, against: environment.cluster)
+        {
+            let region = running.inputs.manifest.cluster(environment.cluster)?.region.text ?? ""
+            let reason =
+                "the fence of namespace `\(key.namespace)` ("
+                + fence.map(\.text).joined(separator: ", ") + ") does not admit cluster "
+                + "\(environment.cluster), which is in region \(region)"
+            audit(.attachRefused, "\(key)@\(environment.cluster)", reason)
+            throw SliceFailure(reason + ": attach it elsewhere, or change the fence and sign again")
+        }
         guard isAdmitted(key, running) else {
             throw SliceFailure(
                 "the manifest does not admit the namespace `\(key.namespace)` in cluster "

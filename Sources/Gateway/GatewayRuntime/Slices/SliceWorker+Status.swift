@@ -9,7 +9,7 @@ import Tunnel
 
 // What the slice says of itself.
 extension SliceWorker {
-    func status() -> SliceStatus {
+    func status() async -> SliceStatus {
         guard let running else {
             return SliceStatus(
                 name: name?.text ?? config.manifest, manifestVersion: 0, manifestDigest: "",
@@ -24,7 +24,8 @@ extension SliceWorker {
             publicKey: plan.publicKey.base64, listenPort: plan.listenPort, mtu: running.mtu,
             isolation: running.inputs.manifest.isolation.rawValue,
             addresses: plan.overlayAddresses.map(\.description),
-            problems: failures + routerFailures)
+            problems: failures + routerFailures
+                + [running.policies.problem, running.membership.problem].compactMap { $0 })
         do {
             let (device, drops) = try running.tunnel.waitForStatus()
             status.listenPort = device.listenPort
@@ -35,8 +36,46 @@ extension SliceWorker {
         let links = (try? running.router.links()) ?? []
         status.endpoints = attached.values.sorted { $0.key < $1.key }
             .map { report($0, running, links) }
+        await fillMembership(&status, running)
         status.state = status.problems.isEmpty ? .up : .degraded
         return status
+    }
+
+    private func fillMembership(_ status: inout SliceStatus, _ running: Running) async {
+        status.policies = policyReports(running)
+        status.policyDigest = running.policyDigest.description
+        if let counters = running.membership.names?.counters {
+            status.names = NamesReport(
+                queries: counters.byType, responses: counters.byCode, forwarded: counters.forwarded,
+                dropped: counters.dropped.values.reduce(0, +))
+        }
+        guard let report = await running.membership.directory?.status() else { return }
+        status.problems += report.problems
+        status.directory = report.peers.map { peer in
+            let state =
+                switch peer.state {
+                case .fresh: "fresh"
+                case .stale: "stale"
+                case .absent: "absent"
+                }
+            var problems: [String] = []
+            if peer.hasSameManifest == false, let facts = peer.facts {
+                problems.append("has version \(facts.manifestVersion) of the manifest")
+            }
+            if peer.hasSamePolicies == false { problems.append("has other policies in force") }
+            if peer.refusedRecords > 0 {
+                problems.append("\(peer.refusedRecords) of its records are left out")
+            }
+            return DirectoryPeerReport(
+                cluster: peer.cluster.text, state: .init(rawValue: state) ?? .absent,
+                endpoints: peer.endpoints, services: peer.services,
+                ageSeconds: peer.lastWordAge.map { Double($0.count) / 1e9 },
+                manifestVersion: peer.facts?.manifestVersion,
+                manifestDigest: peer.facts.map { Self.hex($0.manifestDigest.bytes) },
+                policyDigest: peer.facts.flatMap { PolicyDigest(bytes: $0.policyDigest.bytes) }?
+                    .description,
+                problems: problems)
+        }
     }
 
     private func fill(

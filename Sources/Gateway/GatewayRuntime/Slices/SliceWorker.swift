@@ -1,10 +1,12 @@
 import Addresses
+import Bytes
 import Glibc
 import LinuxNet
 import Logging
 import NIOCore
 import Noise
 import SliceModel
+import SlicePolicy
 import Timing
 import Tunnel
 
@@ -26,6 +28,14 @@ actor SliceWorker {
         /// The last answer of each peer, and when it came.
         var roundTrips: [PublicKey: (time: Nanoseconds, at: Instant)] = [:]
         var tunnelEnded = false
+        let membership = SliceMembership()
+        var told: (endpoints: [EndpointRecord], services: [ServiceRecord]) = ([], [])
+        var policies: PolicyState
+        /// What they are made from has changed since they were made.
+        var policiesAreStale = true
+        var saysNoDenials = false
+        /// Of the manifest in force.
+        lazy var policyDigest = inputs.manifest.policyDigest
         let startedAt = MonotonicClock.now()
         var nextReconciliation = MonotonicClock.now()
         var nextProbe = MonotonicClock.now()
@@ -42,6 +52,9 @@ actor SliceWorker {
             self.tun = tun
             self.tunnel = tunnel
             self.prober = prober
+            policies = PolicyState(
+                firstNumber: Entropy.system.uint32(),
+                PolicyModel(inputs.manifest, local: inputs.plan.cluster, endpoints: []))
         }
     }
 
@@ -68,7 +81,7 @@ actor SliceWorker {
     var name: SliceName?
     var attached: [AddressBook.Key: Attached] = [:]
     private var nextAttempt: Instant?
-    private var generation = 0
+    var generation = 0
 
     static let retryInterval = Nanoseconds.seconds(5)
     static let reconcileInterval = Nanoseconds.seconds(2)
@@ -104,8 +117,10 @@ actor SliceWorker {
                 ])
             serveConfiguration(running)
             releaseLeases(running)
+            try restoreServices(running)
             // What it takes to make all of it is no news.
             reconcile(running, changesAt: .debug)
+            startMembership(running)
             stepPeers(running)
             // The sooner there is a session, the sooner connections that waited go on.
             probe(running)
@@ -202,6 +217,8 @@ actor SliceWorker {
     func stop() async {
         guard let running else { return }
         self.running = nil
+        generation += 1
+        await stopMembership(running)
         running.prober.stop()
         running.tunnel.stop()
         running.tun.close()
@@ -211,6 +228,9 @@ actor SliceWorker {
     /// Ends it and takes away all that was made for it. What has to be remembered stays.
     func tearDown() async {
         let running = self.running
+        for name in running?.membership.resolvConfs.keys.sorted() ?? [] {
+            running.map { removeResolvConf(name, $0) }
+        }
         await stop()
         if let running {
             do {
@@ -296,6 +316,7 @@ actor SliceWorker {
         }
         stepPeers(running)
         if now >= running.nextReconciliation { reconcile(running) }
+        saveDirectory(running, now)
         if now >= running.nextProbe {
             running.nextProbe = now + Self.probeInterval
             probe(running)
@@ -345,6 +366,8 @@ actor SliceWorker {
             running.mtu = mtu
         }
         let endpoints = openEndpoints(running, only: keys)
+        tellOwn(running)
+        refreshPolicies(running)
         let outcome = try running.router.apply(routerPlan(running), endpoints: endpoints)
         if running.prober.addresses != running.plan.overlayAddresses {
             let fresh = try EchoProber(
@@ -355,6 +378,7 @@ actor SliceWorker {
         for (key, error) in outcome.problems {
             note(key, SliceFailure.lines(error).joined(separator: "; "))
         }
+        applyResolvConfs(running)
         return outcome
     }
 
@@ -366,7 +390,7 @@ actor SliceWorker {
                     let lease = running.book[endpoint.key], lease.isAttached
                 else { return nil }
                 return (endpoint.key, endpoint.interface, lease.addresses)
-            })
+            }, filter: running.policies.filter)
     }
 
     private func probe(_ running: Running) {
@@ -390,5 +414,8 @@ actor SliceWorker {
     private func keep(_ time: Nanoseconds, of peer: PublicKey, _ number: Int) {
         guard number == generation, let running else { return }
         running.roundTrips[peer] = (time, MonotonicClock.now())
+        if let cluster = running.plan.peers.first(where: { $0.publicKey == peer })?.cluster {
+            noteDistance(cluster, time, running)
+        }
     }
 }
