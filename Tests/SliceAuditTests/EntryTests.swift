@@ -50,12 +50,14 @@ struct EntryTests {
         }
     }
 
-    @Test(arguments: [
-        (0, "1970-01-01T00:00:00.000Z"), (951_782_400_999, "2000-02-29T00:00:00.999Z"),
-        (951_868_799_000, "2000-02-29T23:59:59.000Z"), (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
-        (1_735_689_599_999, "2024-12-31T23:59:59.999Z"),
-        (9_214_646_399_999, "2261-12-31T23:59:59.999Z"),
-    ] as [(Int64, String)])
+    @Test(
+        arguments: [
+            (0, "1970-01-01T00:00:00.000Z"), (951_782_400_999, "2000-02-29T00:00:00.999Z"),
+            (951_868_799_000, "2000-02-29T23:59:59.000Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (1_735_689_599_999, "2024-12-31T23:59:59.999Z"),
+            (9_214_646_399_999, "2261-12-31T23:59:59.999Z"),
+        ] as [(Int64, String)])
     func timesAreRFC3339(_ milliseconds: Int64, _ text: String) {
         let time = WallTime(nanosecondsSince1970: milliseconds * 1_000_000)
         #expect(AuditTime.text(time) == text)
@@ -74,7 +76,8 @@ struct EntryTests {
     @Test func headsAreTexts() {
         let head = head(lines(3))
         #expect(AuditHead("\(head)") == head)
-        for text in ["", ":", "1", "01:\(head.hash)", "+1:\(head.hash)", "1:\(head.hash)0",
+        for text in [
+            "", ":", "1", "01:\(head.hash)", "+1:\(head.hash)", "1:\(head.hash)0",
             "1:\(String(repeating: "A", count: 64))", "9007199254740992:\(head.hash)",
             "1:\(head.hash):", " 1:\(head.hash)",
         ] { #expect(AuditHead(text) == nil, "\(text)") }

@@ -36,7 +36,8 @@ struct FoldingTests {
         for step in table {
             let out =
                 step.subject.map {
-                    folding.add(event(step.kind, $0, after: Int64(step.second)), at: at(step.second))
+                    folding.add(
+                        event(step.kind, $0, after: Int64(step.second)), at: at(step.second))
                 } ?? folding.expire(at: at(step.second))
             #expect(out.map { "\($0.subject) \($0.count)" } == step.out, "\(step)")
         }

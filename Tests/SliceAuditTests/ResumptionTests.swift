@@ -43,7 +43,7 @@ struct ResumptionTests {
             if end > middle, end < whole.count - 1 {
                 // And once more, while it was being repaired.
                 let repaired = bytes + resumption.opening
-                for again in end..<repaired.count {
+                for again in stride(from: end, to: repaired.count, by: 53) {
                     let twice = Array(repaired[..<again])
                     #expect(verify(after(twice, resume(twice))).problem == nil, "\(end) \(again)")
                 }
@@ -67,10 +67,9 @@ struct ResumptionTests {
             changed[place] ^= 1
             #expect(verify(changed).problem != nil, "byte \(place)")
         }
-        let fragment = bytes.count - 5..<bytes.count + 1
         var without = repaired
-        without.removeSubrange(fragment)
-        #expect(verify(without).problem?.reason == .notAnEntry || verify(without).problem != nil)
+        without.removeSubrange(bytes.count - 5..<bytes.count + 1)
+        #expect(verify(without).problem?.reason == .missing)
     }
 
     @Test func anEndThatIsGoneStaysVisible() {
@@ -84,9 +83,10 @@ struct ResumptionTests {
         let gone = verify(after([], resume(nil, head: head(all))))
         #expect(gone.problem == nil && gone.first == 5 && gone.lost == 5)
         var changed = all
-        changed[4] = AuditEntry(
-            sequence: 4, event: event(.attached), previous: head(Array(all[..<4])).hash
-        ).line
+        changed[4] =
+            AuditEntry(
+                sequence: 4, event: event(.attached), previous: head(Array(all[..<4])).hash
+            ).line
         let other = verify(after(file(changed), resume(file(changed), head: head(all))))
         #expect(other.problem?.reason == .changed && other.problem?.line == 5)
     }

@@ -7,7 +7,8 @@ func event(
     _ kind: AuditEvent.Kind, _ subject: String = "", _ reason: String = "", after seconds: Int64 = 0
 ) -> AuditEvent {
     AuditEvent(
-        kind, time: WallTime(nanosecondsSince1970: start.nanosecondsSince1970 + seconds * 1_000_000_000),
+        kind,
+        time: WallTime(nanosecondsSince1970: start.nanosecondsSince1970 + seconds * 1_000_000_000),
         slice: "payments", cluster: "west", subject: subject, reason: reason)
 }
 

@@ -40,18 +40,20 @@ struct VerifierTests {
     @Test func aRewrittenEntryIsFound() throws {
         var all = lines(5)
         let entry = try #require(AuditEntry(line: all[2]))
-        all[2] = AuditEntry(
-            sequence: 2, event: event(.attached, "kafka/broker-2"), previous: entry.previous
-        ).line
+        all[2] =
+            AuditEntry(
+                sequence: 2, event: event(.attached, "kafka/broker-2"), previous: entry.previous
+            ).line
         let report = verify(file(all))
         #expect(report.problem?.reason == .changed && report.problem?.line == 3)
         // The last one only a head can tell.
         let true5 = lines(5)
         var false5 = true5
-        false5[4] = AuditEntry(
-            sequence: 4, event: event(.attached),
-            previous: try #require(AuditEntry(line: true5[4])).previous
-        ).line
+        false5[4] =
+            AuditEntry(
+                sequence: 4, event: event(.attached),
+                previous: try #require(AuditEntry(line: true5[4])).previous
+            ).line
         #expect(verify(file(false5)).problem == nil)
         let told = verify(file(false5), heads: [head(true5)])
         #expect(told.problem?.reason == .changed && told.problem?.line == 5)

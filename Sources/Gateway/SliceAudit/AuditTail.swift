@@ -12,6 +12,14 @@ package struct AuditTail: Equatable, Sendable {
     /// Whether the file ends with the end of a line, or is empty.
     package private(set) var isEnded = true
 
+    /// Of a file that is not written to any more: what follows its last entry does not matter.
+    package static func closed(_ bytes: [UInt8]) -> AuditTail? {
+        var tail = AuditTail(bytes)
+        tail.fragment = nil
+        tail.isEnded = true
+        return tail.last == nil ? nil : tail
+    }
+
     /// `bytes` may begin in the middle of a line unless they are all of the file.
     package init(_ bytes: [UInt8]) {
         isEnded = bytes.isEmpty || bytes.last == 0x0a

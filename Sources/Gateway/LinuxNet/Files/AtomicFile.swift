@@ -23,7 +23,8 @@ package enum AtomicFile {
             unlink(temporary)
             throw error
         }
-        try synchronize(directory)
+        // So that the rename itself is on disk.
+        try Directory.synchronize(directory)
     }
 
     package static func write(
@@ -43,18 +44,6 @@ package enum AtomicFile {
         try check(system { Int(fchmod(fd, mode)) }, "set the mode of", path)
         try File.writeAll(fd, bytes, "write", path)
         try check(system { Int(fsync(fd)) }, "write", path)
-    }
-
-    /// So that the rename itself is on disk.
-    private static func synchronize(_ directory: String) throws(LinuxError) {
-        let fd = Int32(
-            try check(
-                system { Int(open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) }, "open",
-                directory))
-        defer { close(fd) }
-        let result = system { Int(fsync(fd)) }
-        // Some file systems have no fsync for directories.
-        if result != -Int(EINVAL) { try check(result, "synchronize", directory) }
     }
 
     /// Takes away what writers that were killed left behind. For whoever holds the directory's
@@ -77,6 +66,18 @@ package enum AtomicFile {
 }
 
 package enum Directory {
+    /// So that what was renamed, made or removed in it is on disk.
+    package static func synchronize(_ directory: String) throws(LinuxError) {
+        let fd = Int32(
+            try check(
+                system { Int(open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) }, "open",
+                directory))
+        defer { close(fd) }
+        let result = system { Int(fsync(fd)) }
+        // Some file systems have no fsync for directories.
+        if result != -Int(EINVAL) { try check(result, "synchronize", directory) }
+    }
+
     /// Sorted, without `.` and `..`.
     package static func names(_ path: String) throws(LinuxError) -> [String] {
         guard let stream = opendir(path) else {

@@ -16,6 +16,11 @@ package enum File {
         try check(system { Int(unlink(path)) }, "remove", path)
     }
 
+    /// Replaces what is called `new`, if there is such a file.
+    package static func rename(_ old: String, to new: String) throws(LinuxError) {
+        try check(system { Int(Glibc.rename(old, new)) }, "rename", old, "to \(new)")
+    }
+
     static func openForReading(_ path: String) throws(LinuxError) -> Int32 {
         // Not to hang on a pipe that somebody put there.
         let flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY
@@ -59,7 +64,7 @@ package enum File {
     }
 
     /// The directory that holds `path`, and the name in it.
-    static func split(_ path: String) -> (directory: String, name: String) {
+    package static func split(_ path: String) -> (directory: String, name: String) {
         guard let slash = path.lastIndex(of: "/") else { return (".", path) }
         let directory = String(path[..<slash])
         return (directory.isEmpty ? "/" : directory, String(path[path.index(after: slash)...]))
