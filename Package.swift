@@ -101,13 +101,8 @@ let package = Package(
             uses: [
                 "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy", "SliceDNS", "AdminAPI",
                 "LinuxNet", "Bytes", "Timing", "Addresses", "Telemetry", "Supervision",
-                "ConfigFile", "CLinux", logging, nio, nioPosix, nioHTTP,
-                "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy", "SliceDirectory",
-                "AdminAPI", "LinuxNet", "Bytes", "Timing", "Addresses", "Telemetry", "Supervision", "ConfigFile", "CLinux",
-                logging, nio, nioPosix, nioHTTP,
-                "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy", "SliceAudit", "AdminAPI",
-                "LinuxNet", "Bytes", "Timing", "Addresses", "Telemetry", "Supervision",
-                "ConfigFile", "CLinux", logging, nio, nioPosix, nioHTTP,
+                "ConfigFile", "CLinux", logging, nio, nioPosix, nioHTTP, "SliceDirectory",
+                "SliceAudit",
             ]),
 
         // Kafka, pure (NIOCore for its ByteBuffer)
@@ -153,7 +148,8 @@ let package = Package(
         program(
             "slicectl",
             uses: [
-                "AdminAPI", "SliceModel", "SliceAudit", "ConfigFile", "Noise", "Addresses", "Timing",
+                "AdminAPI", "SliceModel", "SliceAudit", "ConfigFile", "Noise", "Addresses",
+                "Timing",
                 "LinuxNet", argumentParser, nio, nioPosix, nioHTTP,
             ]),
         // Runs once for each container: no event loop, no Foundation.
@@ -186,7 +182,9 @@ let package = Package(
             path: "Tests/Support/SimulatedWorld", swiftSettings: strict),
         .target(
             name: "SimulatedDirectory",
-            dependencies: ["SliceDirectory", "SliceModel", "SimulatedWorld", "Timing", "Addresses"],
+            dependencies: [
+                "SliceDirectory", "SliceModel", "SimulatedWorld", "Timing", "Addresses",
+            ],
             path: "Tests/Support/SimulatedDirectory", swiftSettings: strict),
         suite(
             "SliceDirectoryTests",
@@ -203,8 +201,7 @@ let package = Package(
             uses: [
                 "GatewayRuntime", "Tunnel", "Noise", "AdminAPI", "SliceModel", "SlicePolicy",
                 "SliceDNS", "LinuxNet", "Addresses", "Timing", logging, nio, nioPosix,
-                "SliceDirectory", "LinuxNet", "Addresses", "Timing", logging, nio, nioPosix,
-                "SliceAudit", "LinuxNet", "Addresses", "Timing", logging, nio, nioPosix,
+                "SliceDirectory", "SliceAudit",
             ]),
         suite(
             "SlicectlTests",
@@ -277,11 +274,7 @@ let package = Package(
             name: "FuzzTargets",
             dependencies: [
                 "EstablishedTunnel", "Tunnel", "Noise", "Packets", "SliceModel", "AdminAPI",
-                "CNIModel", "LinuxNet", "WanModel", "Timing", "Addresses",
-                "EstablishedTunnel", "Tunnel", "Noise", "Packets", "SliceModel", "SliceDNS",
-                "AdminAPI", "LinuxNet", "WanModel", "Timing", "Addresses",
-                "EstablishedTunnel", "Tunnel", "Noise", "Packets", "SliceModel", "SliceAudit",
-                "AdminAPI", "CNIModel", "LinuxNet", "WanModel", "Timing", "Addresses",
+                "CNIModel", "LinuxNet", "WanModel", "Timing", "Addresses", "SliceDNS", "SliceAudit",
                 "BrokerCore", "BrokerConfig", "Groups", "Metadata", "CommitLog", "KafkaRecords",
                 "KafkaWire", "SimulatedDisk", nio,
             ],

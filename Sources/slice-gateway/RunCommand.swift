@@ -38,6 +38,9 @@ struct RunCommand: AsyncParsableCommand {
         if let directory = getenv("SLICE_GATEWAY_WG_SOCKETS") {
             options.configurationSockets = String(cString: directory)
         }
+        if let directory = getenv("SLICE_GATEWAY_NETNS_FILES") {
+            options.netnsConfiguration = String(cString: directory)
+        }
         do {
             try await GatewayService.run(loaded, options, signals: signals, logger: logger)
         } catch {

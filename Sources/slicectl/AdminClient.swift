@@ -96,6 +96,42 @@ package struct AdminClient: Sendable {
         try await ask(.ping(slice: slice), encode(request))
     }
 
+    package func explain(slice: String, _ request: ExplainRequest) async throws -> ExplainReply {
+        try await ask(.explainPolicies(slice: slice), encode(request))
+    }
+
+    package func dryRun(
+        slice: String, _ request: PolicyDryRunRequest
+    ) async throws -> PolicyDryRunReply {
+        try await ask(.dryRunPolicies(slice: slice), encode(request))
+    }
+
+    package func directory(slice: String) async throws -> DirectoryReply {
+        try await ask(.directory(slice: slice))
+    }
+
+    package func services(slice: String) async throws -> ServicesReply {
+        try await ask(.services(slice: slice))
+    }
+
+    package func export(
+        slice: String, _ request: ExportServiceRequest
+    ) async throws -> ServiceChangeReply {
+        try await ask(.exportService(slice: slice), encode(request))
+    }
+
+    package func unexport(
+        slice: String, namespace: String, name: String
+    ) async throws -> ServiceChangeReply {
+        try await ask(.unexportService(slice: slice, namespace: namespace, name: name))
+    }
+
+    package func importService(
+        slice: String, _ request: ImportServiceRequest
+    ) async throws -> ServiceChangeReply {
+        try await ask(.importService(slice: slice), encode(request))
+    }
+
     private func encode(_ value: some Encodable) throws -> [UInt8] {
         Array(try JSONEncoder().encode(value))
     }

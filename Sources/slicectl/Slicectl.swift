@@ -26,8 +26,8 @@ struct Slicectl: AsyncParsableCommand {
             CommandGroup(
                 name: "Gateway",
                 subcommands: [
-                    Attach.self, Detach.self, Status.self, Peers.self, Ping.self, Audit.self,
-                    Reload.self,
+                    Attach.self, Detach.self, Status.self, Peers.self, DirectoryCommand.self,
+                    Services.self, PolicyCommand.self, Ping.self, Audit.self, Reload.self,
                 ]),
             CommandGroup(
                 name: "Host and program",

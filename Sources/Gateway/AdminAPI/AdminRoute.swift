@@ -13,15 +13,24 @@ package enum AdminRoute: Equatable, Sendable {
     case owned(owner: String)
     case release(owner: String)
     case collect
+    case explainPolicies(slice: String)
+    case dryRunPolicies(slice: String)
+    case directory(slice: String)
+    case services(slice: String)
+    case exportService(slice: String)
+    case unexportService(slice: String, namespace: String, name: String)
+    case importService(slice: String)
 
     /// Where the daemon listens unless its configuration says otherwise.
     package static let defaultSocketPath = "/run/slice-gateway/admin.sock"
 
     package var method: String {
         switch self {
-        case .version, .status, .doctor, .endpoints, .owned: "GET"
-        case .reload, .applyManifest, .attach, .ping, .collect: "POST"
-        case .detach, .release: "DELETE"
+        case .version, .status, .doctor, .endpoints, .owned, .directory, .services: "GET"
+        case .reload, .applyManifest, .attach, .ping, .collect, .explainPolicies, .dryRunPolicies,
+            .exportService, .importService:
+            "POST"
+        case .detach, .release, .unexportService: "DELETE"
         }
     }
 
@@ -40,14 +49,27 @@ package enum AdminRoute: Equatable, Sendable {
         case .ping(let slice): "/v1/slices/\(Self.escape(slice))/ping"
         case .owned(let owner), .release(let owner): "/v1/owners/\(Self.escape(owner))"
         case .collect: "/v1/collect"
+        case .explainPolicies(let slice): "/v1/slices/\(Self.escape(slice))/policies/explain"
+        case .dryRunPolicies(let slice): "/v1/slices/\(Self.escape(slice))/policies/dry-run"
+        case .directory(let slice): "/v1/slices/\(Self.escape(slice))/directory"
+        case .services(let slice), .exportService(let slice):
+            "/v1/slices/\(Self.escape(slice))/services"
+        case .unexportService(let slice, let namespace, let name):
+            "/v1/slices/\(Self.escape(slice))/services/\(Self.escape(namespace))/"
+                + Self.escape(name)
+        case .importService(let slice): "/v1/slices/\(Self.escape(slice))/imports"
         }
     }
 
     /// Whether the request has a JSON body.
     package var takesBody: Bool {
         switch self {
-        case .applyManifest, .attach, .ping, .collect: true
-        case .version, .status, .doctor, .reload, .detach, .endpoints, .owned, .release: false
+        case .applyManifest, .attach, .ping, .collect, .explainPolicies, .dryRunPolicies,
+            .exportService, .importService:
+            true
+        case .version, .status, .doctor, .reload, .detach, .endpoints, .owned, .release,
+            .directory, .services, .unexportService:
+            false
         }
     }
 
@@ -110,8 +132,22 @@ package enum AdminRoute: Equatable, Sendable {
             case "endpoints":
                 return [.endpoints(slice: segments[2]), .attach(slice: segments[2])]
             case "ping": return [.ping(slice: segments[2])]
+            case "directory": return [.directory(slice: segments[2])]
+            case "services":
+                return [.services(slice: segments[2]), .exportService(slice: segments[2])]
+            case "imports": return [.importService(slice: segments[2])]
             default: return []
             }
+        case 5 where segments[1] == "slices" && segments[3] == "policies":
+            switch segments[4] {
+            case "explain": return [.explainPolicies(slice: segments[2])]
+            case "dry-run": return [.dryRunPolicies(slice: segments[2])]
+            default: return []
+            }
+        case 6 where segments[1] == "slices" && segments[3] == "services":
+            return [
+                .unexportService(slice: segments[2], namespace: segments[4], name: segments[5])
+            ]
         case 6 where segments[1] == "slices" && segments[3] == "endpoints":
             return [
                 .detach(slice: segments[2], namespace: segments[4], name: segments[5])

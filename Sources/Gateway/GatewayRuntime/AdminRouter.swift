@@ -4,7 +4,7 @@ import Logging
 
 /// What the daemon does for its admin interface. Refusals are thrown as `APIError`; anything
 /// else that is thrown is logged, and the client only learns that something went wrong.
-package protocol AdminHandler: Sendable {
+package protocol AdminHandler: MembershipHandler {
     func version() async throws -> VersionReply
     func status() async throws -> StatusReport
     func doctor() async throws -> DoctorReport
@@ -17,6 +17,21 @@ package protocol AdminHandler: Sendable {
     func owned(by owner: String) async throws -> EndpointsReply
     func release(owner: String) async throws -> ReleaseReply
     func collect(_ request: CollectRequest) async throws -> ReleaseReply
+}
+
+/// Policies, directory and services: who is in a slice, and who may talk to whom.
+package protocol MembershipHandler: Sendable {
+    func explain(slice: String, _ request: ExplainRequest) async throws -> ExplainReply
+    func dryRun(slice: String, _ request: PolicyDryRunRequest) async throws -> PolicyDryRunReply
+    func directory(slice: String) async throws -> DirectoryReply
+    func services(slice: String) async throws -> ServicesReply
+    func export(slice: String, _ request: ExportServiceRequest) async throws -> ServiceChangeReply
+    func unexport(
+        slice: String, namespace: String, name: String
+    ) async throws -> ServiceChangeReply
+    func importService(
+        slice: String, _ request: ImportServiceRequest
+    ) async throws -> ServiceChangeReply
 }
 
 /// From a request to a reply, without a socket.
@@ -78,6 +93,19 @@ package struct AdminRouter: Sendable {
         case .owned(let owner): Self.encode(try await handler.owned(by: owner))
         case .release(let owner): Self.encode(try await handler.release(owner: owner))
         case .collect: Self.encode(try await handler.collect(Self.decode(body)))
+        case .explainPolicies(let slice):
+            Self.encode(try await handler.explain(slice: slice, Self.decode(body)))
+        case .dryRunPolicies(let slice):
+            Self.encode(try await handler.dryRun(slice: slice, Self.decode(body)))
+        case .directory(let slice): Self.encode(try await handler.directory(slice: slice))
+        case .services(let slice): Self.encode(try await handler.services(slice: slice))
+        case .exportService(let slice):
+            Self.encode(try await handler.export(slice: slice, Self.decode(body)))
+        case .unexportService(let slice, let namespace, let name):
+            Self.encode(
+                try await handler.unexport(slice: slice, namespace: namespace, name: name))
+        case .importService(let slice):
+            Self.encode(try await handler.importService(slice: slice, Self.decode(body)))
         }
     }
 

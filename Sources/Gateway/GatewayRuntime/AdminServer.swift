@@ -7,7 +7,8 @@ import NIOHTTP1
 package final class AdminServer: Sendable {
     package struct Options: Sendable {
         package var server = UnixServerOptions()
-        package var bodyBytes = 2 << 20
+        /// A manifest of the largest size, as a JSON string.
+        package var bodyBytes = 40 << 20
         package var headerBytes = 16 << 10
         package var headerFields = 64
 

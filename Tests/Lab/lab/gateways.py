@@ -159,6 +159,7 @@ class Gateway:
         self.state = self.directory / "state"
         self.socket = self.directory / "admin.sock"
         self.config = self.directory / "gateway.conf"
+        self.netns_files = self.directory / "netns"
         # The lab removes and sweeps what begins with its own prefix.
         self.namespace_prefix = f"{lab.prefix}-{self.name[:2]}-"
         self.process = None
@@ -177,11 +178,13 @@ class Gateway:
 
     def launch(self, env=None, before=()):
         """Starts the daemon, as an argument of the command `before`, and does not wait."""
-        # `wg` would look for slices in /run/wireguard; a lab leaves the machine's /run alone.
+        # `wg` would look for slices in /run/wireguard, `ip netns exec` for files in /etc/netns; a
+        # lab leaves the machine's alone.
         self.process = self.node.start(
             *before, find_program("slice-gateway"), "--config", self.config,
             label="slice-gateway",
-            env={"SLICE_GATEWAY_WG_SOCKETS": str(self.directory / "wg"), **(env or {})})
+            env={"SLICE_GATEWAY_WG_SOCKETS": str(self.directory / "wg"),
+                 "SLICE_GATEWAY_NETNS_FILES": str(self.netns_files), **(env or {})})
         return self.process
 
     def start(self, seconds=20):

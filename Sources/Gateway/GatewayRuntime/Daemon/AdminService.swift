@@ -50,6 +50,42 @@ struct AdminService: AdminHandler {
         try await daemon.worker(slice).ping(request)
     }
 
+    func explain(slice: String, _ request: ExplainRequest) async throws -> ExplainReply {
+        try await daemon.worker(slice).explain(request)
+    }
+
+    func dryRun(
+        slice: String, _ request: PolicyDryRunRequest
+    ) async throws -> PolicyDryRunReply {
+        try await daemon.worker(slice).dryRun(request)
+    }
+
+    func directory(slice: String) async throws -> DirectoryReply {
+        try await daemon.worker(slice).directory()
+    }
+
+    func services(slice: String) async throws -> ServicesReply {
+        try await daemon.worker(slice).services()
+    }
+
+    func export(
+        slice: String, _ request: ExportServiceRequest
+    ) async throws -> ServiceChangeReply {
+        try await daemon.worker(slice).export(request)
+    }
+
+    func unexport(
+        slice: String, namespace: String, name: String
+    ) async throws -> ServiceChangeReply {
+        try await daemon.worker(slice).unexport(namespace, name)
+    }
+
+    func importService(
+        slice: String, _ request: ImportServiceRequest
+    ) async throws -> ServiceChangeReply {
+        try await daemon.worker(slice).importService(request)
+    }
+
     func endpoints(slice: String) async throws -> EndpointsReply {
         EndpointsReply(endpoints: try await daemon.worker(slice).endpoints { _ in true })
     }

@@ -6,6 +6,7 @@ import LinuxNet
 import Logging
 import NIOCore
 import NIOPosix
+import SliceAudit
 import SliceModel
 import Timing
 
@@ -16,6 +17,8 @@ package actor GatewayDaemon {
         package var configPath: String
         /// Where `wg` looks for sockets.
         package var configurationSockets = ConfigurationSocket.defaultDirectory
+        /// Where `ip netns exec` looks for files to show in place of those in /etc.
+        package var netnsConfiguration = ResolvConf.directory
 
         package init(configPath: String) { self.configPath = configPath }
     }
@@ -32,6 +35,7 @@ package actor GatewayDaemon {
     /// Held for life: one daemon per state directory.
     private let lock: FileLock
     private let group: MultiThreadedEventLoopGroup
+    private let audit: AuditLog
     /// By the manifest's file, which is how gateway.conf tells slices apart.
     private var entries: [String: Entry] = [:]
     private var spareExecutors: [ThreadExecutor] = []
@@ -52,11 +56,16 @@ package actor GatewayDaemon {
         try Directory.create(config.stateDirectory, mode: 0o700)
         lock = try Preconditions.lock(config.stateDirectory)
         group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        audit = try AuditLog(
+            path: config.auditFile, cluster: config.cluster.text, logger: logger)
+        audit.record(.started, subject: Version.text)
         environment = SliceEnvironment(
             cluster: config.cluster, stateDirectory: config.stateDirectory,
             namespacePrefix: config.namespacePrefix, limits: config.limits, group: group,
             resolver: try NameResolver(), claims: SliceClaims(), logger: logger,
-            configurationSockets: options.configurationSockets)
+            configurationSockets: options.configurationSockets, dns: config.dns,
+            directory: config.directory, netnsConfiguration: options.netnsConfiguration,
+            audit: audit)
     }
 
     // MARK: Starting and stopping
@@ -85,6 +94,7 @@ package actor GatewayDaemon {
             await entry.worker.stop()
         }
         entries = [:]
+        audit.stop()
         try? await group.shutdownGracefully()
     }
 
@@ -186,6 +196,10 @@ package actor GatewayDaemon {
         merged.adminSocket = old.adminSocket
         merged.namespacePrefix = old.namespacePrefix
         merged.limits = old.limits
+        merged.dns = old.dns
+        merged.directory = old.directory
+        merged.http = old.http
+        merged.auditFile = old.auditFile
         config = merged
         loadedAt = WallClock.now()
         let kept = Set(fresh.slices.map(\.manifest))
@@ -217,6 +231,10 @@ package actor GatewayDaemon {
         if old.logLevel != new.logLevel { fields.append("logLevel") }
         if old.logFormat != new.logFormat { fields.append("logFormat") }
         if old.limits != new.limits { fields.append("limits") }
+        if old.dns != new.dns { fields.append("dns") }
+        if old.directory != new.directory { fields.append("directory") }
+        if old.http != new.http { fields.append("http") }
+        if old.auditFile != new.auditFile { fields.append("audit.file") }
         return fields
     }
 
@@ -229,6 +247,8 @@ package actor GatewayDaemon {
                 uptimeSeconds: UInt64(max(0, (MonotonicClock.now() - startedAt).count))
                     / 1_000_000_000,
                 configurationLoadedAt: Self.text(loadedAt)))
+        report.daemon.auditEntries = audit.entries
+        report.daemon.auditProblem = audit.problem
         for worker in workers { report.slices.append(await worker.status()) }
         return report
     }

@@ -1,3 +1,4 @@
+import ConfigFile
 import LinuxNet
 import Noise
 import SliceModel

@@ -1,6 +1,6 @@
 import Addresses
-import ConfigFile
 import AdminAPI
+import ConfigFile
 import FoundationEssentials
 import LinuxNet
 import SliceModel

@@ -1,7 +1,10 @@
 import AdminAPI
+import ConfigFile
 import LinuxNet
 import Logging
 import Noise
+import SliceAudit
+import SliceDNS
 import SliceModel
 import Tunnel
 

@@ -1,8 +1,9 @@
-import AdminAPI
 import Addresses
+import AdminAPI
 import Glibc
 import LinuxNet
 import Logging
+import SliceAudit
 import SliceModel
 
 // Endpoints: who is attached, and where.

@@ -1,6 +1,8 @@
 import Addresses
+import AdminAPI
 import LinuxNet
 import Logging
+import SliceAudit
 import SliceDNS
 import SliceDirectory
 import SliceModel
@@ -10,6 +12,11 @@ import Timing
 // they tell.
 extension SliceWorker {
     static let saveInterval = Nanoseconds.seconds(10)
+
+    func audit(_ kind: AuditEvent.Kind, _ subject: String, _ reason: String) {
+        environment.audit?.record(
+            kind, slice: name?.text ?? "", subject: subject, reason: reason)
+    }
 
     // MARK: Starting
 

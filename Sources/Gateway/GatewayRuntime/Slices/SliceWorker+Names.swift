@@ -2,6 +2,7 @@ import Addresses
 import LinuxNet
 import Logging
 import SliceDNS
+import SliceDirectory
 import SliceModel
 import Timing
 

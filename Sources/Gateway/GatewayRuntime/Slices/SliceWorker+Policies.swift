@@ -1,7 +1,9 @@
-import AdminAPI
 import Addresses
+import AdminAPI
+import ConfigFile
 import LinuxNet
 import Logging
+import SliceAudit
 import SliceDirectory
 import SliceModel
 import SlicePolicy

@@ -1,8 +1,9 @@
-import AdminAPI
 import Addresses
+import AdminAPI
 import LinuxNet
 import Logging
 import Noise
+import SliceDirectory
 import SliceModel
 import Timing
 import Tunnel
