@@ -5,6 +5,7 @@ are tried in one short window. What arrives is seen at the receiver (UDP, by a t
 sender's own eyes (a connection, an echo's reply)."""
 
 import ctypes
+import errno
 import os
 import select
 import socket
@@ -72,6 +73,7 @@ class Place:
     def close(self):
         for one in self.listeners + self.receivers:
             one.close()
+        self.listeners, self.receivers = [], []
 
 
 class Matrix:
@@ -117,6 +119,8 @@ class Matrix:
                     sent[self._number] = trial
                     one = self._send(place, trial, self._number)
                     held.append(one)
+                    if one.fileno() < 0:
+                        continue
                     if trial.transport == "tcp":
                         connecting[one.fileno()] = (one, trial)
                     elif trial.transport == "icmp":
@@ -175,7 +179,8 @@ class Matrix:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             one.setblocking(False)
             one.bind((own, 0))
-            one.connect_ex((target, trial.port))
+            if one.connect_ex((target, trial.port)) not in (0, errno.EINPROGRESS):
+                one.close()  # no route: it knows at once
         elif trial.transport == "icmp":
             protocol = socket.IPPROTO_ICMP if trial.version == 4 else socket.IPPROTO_ICMPV6
             one = socket.socket(family, socket.SOCK_RAW, protocol)
