@@ -342,7 +342,7 @@ import slicectl
         for command in [
             "keygen", "pubkey", "attach", "detach", "status", "peers", "ping", "reload", "doctor",
             "version", "completions", "slice", "slice new", "slice sign", "slice verify",
-            "slice show", "slice apply",
+            "slice show", "slice apply", "audit", "audit verify", "audit show", "audit head",
         ] {
             let help = await invoke(command.split(separator: " ").map(String.init) + ["--help"])
             #expect(help.status == 0 && help.out.contains("EXAMPLE"), "\(command)")

@@ -28,6 +28,7 @@ package struct FuzzTarget: Sendable {
     /// All targets by name, without the canary.
     package static let all: [FuzzTarget] =
         noise + packets + packetPath + texts + names + [netlink, device] + kafka
+        noise + packets + packetPath + texts + [audit, netlink, device] + kafka
 
     package static func named(_ name: String) -> FuzzTarget? {
         (all + [canary]).first { $0.name == name }
