@@ -151,6 +151,7 @@ let package = Package(
                 "AdminAPI", "SliceModel", "SliceAudit", "ConfigFile", "Noise", "Addresses",
                 "Timing",
                 "LinuxNet", argumentParser, nio, nioPosix, nioHTTP,
+                "Timing", "LinuxNet", argumentParser, nio, nioPosix, nioHTTP,
             ]),
         // Runs once for each container: no event loop, no Foundation.
         program("slice-cni", uses: ["CNIModel", "AdminAPI", "Addresses", "CLinux"]),
