@@ -90,6 +90,7 @@ let package = Package(
         room("SliceDNS", in: "Gateway", uses: ["SliceModel", "Addresses", "Timing"]),
         room("SliceAudit", in: "Gateway", uses: ["Bytes", "Timing", "CSodium"]),
         room("AdminAPI", in: "Gateway"),
+        room("StatusPages", in: "Gateway", uses: ["AdminAPI"]),
         room("CNIModel", in: "Gateway", uses: ["AdminAPI", "Addresses"]),
 
         // Gateway, shells
@@ -103,6 +104,9 @@ let package = Package(
                 "LinuxNet", "Bytes", "Timing", "Addresses", "Telemetry", "Supervision",
                 "ConfigFile", "CLinux", logging, nio, nioPosix, nioHTTP, "SliceDirectory",
                 "SliceAudit",
+                "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy", "AdminAPI",
+                "StatusPages", "LinuxNet", "Bytes", "Timing", "Addresses", "Telemetry",
+                "Supervision", "ConfigFile", "CLinux", logging, nio, nioPosix, nioHTTP,
             ]),
 
         // Kafka, pure (NIOCore for its ByteBuffer)
@@ -203,6 +207,8 @@ let package = Package(
                 "GatewayRuntime", "Tunnel", "Noise", "AdminAPI", "SliceModel", "SlicePolicy",
                 "SliceDNS", "LinuxNet", "Addresses", "Timing", logging, nio, nioPosix,
                 "SliceDirectory", "SliceAudit",
+                "GatewayRuntime", "Tunnel", "Noise", "AdminAPI", "StatusPages", "SliceModel",
+                "SlicePolicy", "LinuxNet", "Addresses", "Timing", logging, nio, nioPosix,
             ]),
         suite(
             "SlicectlTests",

@@ -18,6 +18,7 @@ PURE = {
     "Bytes", "Timing", "Addresses", "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy",
     "SliceDirectory", "AdminAPI", "CNIModel", "WanModel", "BrokerConfig",
     "SliceDNS", "SliceAudit",
+    "SliceDNS", "StatusPages", "AdminAPI", "WanModel", "BrokerConfig",
 }
 # Pure too, with NIOCore for its ByteBuffer and for nothing else.
 BUFFER_ONLY = {

@@ -7,7 +7,8 @@ package struct PolicyReport: Codable, Equatable, Sendable {
     package var description: String?
     /// `allow` or `deny`.
     package var action: String
-    /// Packets of conversations that it was the first to match, since it is in force.
+    /// Packets that it decided since it is in force: the first of a conversation that it allowed,
+    /// and every one that it denied.
     package var decided: UInt64
 
     package init(name: String, description: String? = nil, action: String, decided: UInt64 = 0) {
@@ -120,6 +121,20 @@ package struct ServiceMemberReport: Codable, Equatable, Sendable {
 }
 
 extension SliceStatus {
+    /// What is wrong with the slice, its endpoints and its directory: a sentence each.
+    package var allProblems: [String] {
+        var all = problems
+        for endpoint in endpoints {
+            for problem in endpoint.problems where !all.contains(where: { $0.contains(problem) }) {
+                all.append("endpoint \(endpoint.namespace)/\(endpoint.name): \(problem)")
+            }
+        }
+        for peer in directory ?? [] {
+            all += peer.problems.map { "directory of \(peer.cluster): \($0)" }
+        }
+        return all + disagreements
+    }
+
     /// Where another cluster's gateway enforces something else than this one: a sentence each.
     package var disagreements: [String] {
         (directory ?? []).compactMap { peer in

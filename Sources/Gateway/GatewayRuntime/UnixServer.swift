@@ -26,19 +26,12 @@ package final class UnixServer: Sendable {
     package let path: String
     private let socket: UnixServerSocket
     private let channel: any Channel
-    private let connections: NIOLoopBound<Connections>
+    private let connections: OpenConnections
     private let removal: Removal?
-
-    /// Of one event loop, and touched on it only.
-    fileprivate final class Connections {
-        var open: [ObjectIdentifier: any Channel] = [:]
-        var isStopping = false
-        var whenEmpty: EventLoopPromise<Void>?
-    }
 
     private init(
         socket: UnixServerSocket, channel: any Channel,
-        connections: NIOLoopBound<Connections>, removal: Removal?
+        connections: OpenConnections, removal: Removal?
     ) {
         path = socket.path
         self.socket = socket
@@ -60,9 +53,7 @@ package final class UnixServer: Sendable {
         let socket = try UnixServerSocket(
             path: path, mode: options.mode, directoryMode: options.directoryMode)
         let loop = group.next()
-        let connections = try await loop.submit {
-            NIOLoopBound(Connections(), eventLoop: loop)
-        }.get()
+        let connections = try await OpenConnections.on(loop)
         let channel: any Channel
         do {
             channel = try await ServerBootstrap(group: loop)
@@ -70,7 +61,7 @@ package final class UnixServer: Sendable {
                 .childChannelOption(.allowRemoteHalfClosure, value: true)
                 .childChannelInitializer { child in
                     child.eventLoop.makeCompletedFuture {
-                        try admit(child, to: connections.value, options, logger)
+                        try admit(child, to: connections, options, logger)
                         try child.pipeline.syncOperations.addHandler(
                             IdleStateHandler(allTimeout: options.idleTimeout))
                         try handlers(child)
@@ -130,57 +121,31 @@ package final class UnixServer: Sendable {
         // The file goes first: a new daemon may start at once.
         socket.removeFile()
         try? await channel.close()
-        let connections = self.connections
-        let loop = channel.eventLoop
-        let drained = loop.flatSubmit {
-            let state = connections.value
-            state.isStopping = true
-            if state.open.isEmpty { return loop.makeSucceededVoidFuture() }
-            let promise = loop.makePromise(of: Void.self)
-            state.whenEmpty = promise
-            // A copy: closing takes from the original.
-            for child in Array(state.open.values) {
-                child.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
-            }
-            let cut = loop.scheduleTask(in: grace) {
-                for child in Array(connections.value.open.values) { child.close(promise: nil) }
-            }
-            return promise.futureResult.always { _ in cut.cancel() }
-        }
-        try? await drained.get()
+        await connections.drain(grace: grace)
     }
 
     private static func admit(
-        _ child: any Channel, to connections: Connections, _ options: UnixServerOptions,
+        _ child: any Channel, to connections: OpenConnections, _ options: UnixServerOptions,
         _ logger: Logger
     ) throws {
-        if connections.isStopping { throw Refused.stopping }
-        guard connections.open.count < options.maximumConnections else {
-            logger.warning(
-                "refused a connection: there are too many",
-                metadata: ["limit": "\(options.maximumConnections)"])
-            throw Refused.tooMany
+        if let refusal = connections.refusal(atMost: options.maximumConnections) {
+            if case .tooMany = refusal {
+                logger.warning(
+                    "refused a connection: there are too many",
+                    metadata: ["limit": "\(options.maximumConnections)"])
+            }
+            throw refusal
         }
         let user = try peerUser(of: child)
         guard user == 0 || user == geteuid() else {
             logger.warning("refused a connection: not root", metadata: ["uid": "\(user)"])
             throw Refused.notAllowed
         }
-        let key = ObjectIdentifier(child)
-        connections.open[key] = child
-        let bound = NIOLoopBound(connections, eventLoop: child.eventLoop)
-        child.closeFuture.whenComplete { _ in
-            let connections = bound.value
-            connections.open[key] = nil
-            if connections.open.isEmpty {
-                connections.whenEmpty?.succeed()
-                connections.whenEmpty = nil
-            }
-        }
+        connections.add(child)
     }
 
     private enum Refused: Error {
-        case stopping, tooMany, notAllowed, noCredentials
+        case notAllowed, noCredentials
     }
 
     /// `struct ucred` of unix(7): pid, uid, gid.

@@ -1,3 +1,4 @@
+import AdminAPI
 import Addresses
 import ConfigFile
 import Noise

@@ -15,7 +15,7 @@ extension StatusView {
     private static func policies(_ policies: [PolicyReport]) -> Table {
         Table(
             [
-                .init("POLICY"), .init("ACTION"), .init("DECIDED (PACKETS)", .right),
+                .init("POLICY"), .init("ACTION"), .init("DECIDED", .right),
                 .init("DESCRIPTION"),
             ],
             rows: policies.map { policy in

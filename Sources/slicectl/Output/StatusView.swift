@@ -49,23 +49,14 @@ package enum StatusView {
 
     /// The daemon's own sentences, and what the numbers say where it says nothing of that peer.
     private static func problems(of slice: SliceStatus) -> [String] {
-        var problems = slice.problems
-        for endpoint in slice.endpoints {
-            for problem in endpoint.problems {
-                let full = "endpoint \(endpoint.namespace)/\(endpoint.name): \(problem)"
-                if !problems.contains(where: { $0.contains(problem) }) { problems.append(full) }
-            }
-        }
+        var problems = slice.allProblems
         for peer in slice.peers {
             guard let problem = PeerView(peer).problem else { continue }
             if !problems.contains(where: { mentions($0, peer.cluster) }) {
                 problems.append(problem)
             }
         }
-        for peer in slice.directory ?? [] {
-            problems += peer.problems.map { "directory of \(peer.cluster): \($0)" }
-        }
-        return problems + slice.disagreements
+        return problems
     }
 
     private static func mentions(_ sentence: String, _ name: String) -> Bool {

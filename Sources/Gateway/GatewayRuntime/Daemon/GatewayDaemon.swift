@@ -40,6 +40,7 @@ package actor GatewayDaemon {
     private var entries: [String: Entry] = [:]
     private var spareExecutors: [ThreadExecutor] = []
     private var server: AdminServer?
+    private var http: HTTPService?
     private let startedAt = MonotonicClock.now()
     private(set) var loadedAt = WallClock.now()
     private var isReloading = false
@@ -78,6 +79,7 @@ package actor GatewayDaemon {
         } catch {
             throw SliceFailure("cannot serve the admin socket \(config.adminSocket): \(error)")
         }
+        serveHTTP()
         await removeForgotten()
         for slice in config.slices { await add(slice) }
         isStarting = false
@@ -87,6 +89,7 @@ package actor GatewayDaemon {
     }
 
     package func stop() async {
+        await http?.stop()
         await server?.stop(grace: .seconds(2))
         for (_, entry) in entries.sorted(by: { $0.key < $1.key }) {
             entry.ticker.cancel()
@@ -96,6 +99,14 @@ package actor GatewayDaemon {
         entries = [:]
         audit.stop()
         try? await group.shutdownGracefully()
+    }
+
+    private func serveHTTP() {
+        http = config.http.map { wanted in
+            HTTPService(wanted.listen, group: group, logger: logger) { [weak self] in
+                await self?.status()
+            }
+        }
     }
 
     private func add(_ slice: GatewayConfig.Slice) async {
@@ -202,6 +213,13 @@ package actor GatewayDaemon {
         merged.auditFile = old.auditFile
         config = merged
         loadedAt = WallClock.now()
+        if old.http != fresh.http {
+            await http?.stop()
+            serveHTTP()
+            reply.changes.append(
+                fresh.http.map { "the status page is at \($0.listen)" }
+                    ?? "the status page is no longer served")
+        }
         let kept = Set(fresh.slices.map(\.manifest))
         for slice in old.slices where !kept.contains(slice.manifest) {
             await remove(slice.manifest)
