@@ -1,7 +1,7 @@
 import Glibc
 import NIOPosix
 
-/// A plain blocking client on a Unix socket, on threads of its own: tests must not block the
+/// A plain blocking client on a Unix socket, or on a port of the loopback, on threads of its own: tests must not block the
 /// threads that the servers' tasks run on.
 struct UnixClient: Sendable {
     private let descriptor: CInt
@@ -12,30 +12,46 @@ struct UnixClient: Sendable {
 
     static func connected(to path: String) async throws -> UnixClient {
         try await NIOThreadPool.singleton.runIfActive {
-            let descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue), 0)
-            guard descriptor >= 0 else { throw Failure(errno: errno) }
-            // So that a server that says nothing fails the test instead of hanging it.
-            var patience = timeval(tv_sec: 20, tv_usec: 0)
-            setsockopt(
-                descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience,
-                socklen_t(MemoryLayout<timeval>.size))
             var address = sockaddr_un()
             address.sun_family = sa_family_t(AF_UNIX)
             withUnsafeMutableBytes(of: &address.sun_path) {
                 $0.copyBytes(from: path.utf8.prefix(107))
             }
-            let result = withUnsafePointer(to: &address) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-                }
-            }
-            guard result == 0 else {
-                let failure = Failure(errno: errno)
-                Glibc.close(descriptor)
-                throw failure
-            }
-            return UnixClient(descriptor: descriptor)
+            return try connected(to: &address, family: AF_UNIX)
         }
+    }
+
+    static func connected(toPort port: UInt16) async throws -> UnixClient {
+        try await NIOThreadPool.singleton.runIfActive {
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = port.bigEndian
+            address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+            return try connected(to: &address, family: AF_INET)
+        }
+    }
+
+    private static func connected<Address>(
+        to address: inout Address, family: CInt
+    ) throws -> UnixClient {
+        let descriptor = socket(family, CInt(SOCK_STREAM.rawValue), 0)
+        guard descriptor >= 0 else { throw Failure(errno: errno) }
+        // So that a server that says nothing fails the test instead of hanging it.
+        var patience = timeval(tv_sec: 20, tv_usec: 0)
+        setsockopt(
+            descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience,
+            socklen_t(MemoryLayout<timeval>.size))
+        let result = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<Address>.size))
+            }
+        }
+        guard result == 0 else {
+            let failure = Failure(errno: errno)
+            Glibc.close(descriptor)
+            throw failure
+        }
+        return UnixClient(descriptor: descriptor)
     }
 
     /// False if the other end is gone.

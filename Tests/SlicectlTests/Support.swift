@@ -129,6 +129,43 @@ struct StubDaemon: AdminHandler {
 }
 
 enum Samples {
+    /// With what a slice decides and knows.
+    static let known: StatusReport = {
+        var report = status
+        report.daemon.auditEntries = 4
+        report.daemon.auditProblem = "/var is full"
+        report.slices[0].policies = [
+            PolicyReport(
+                name: "kafka-clients", description: "applications reach brokers",
+                action: "allow", decided: 12_345),
+            PolicyReport(name: "no-telnet", action: "deny"),
+        ]
+        report.slices[0].directory = [
+            DirectoryPeerReport(
+                cluster: "central", state: .fresh, endpoints: 12, services: 2, ageSeconds: 0.4,
+                manifestVersion: 3, manifestDigest: "Ag0K"),
+            DirectoryPeerReport(
+                cluster: "east", state: .absent, problems: ["refused: connection reset"]),
+            DirectoryPeerReport(
+                cluster: "south", state: .stale, endpoints: 1, ageSeconds: 700,
+                manifestVersion: 2),
+        ]
+        report.slices[0].services = [
+            ServiceReport(
+                namespace: "kafka", name: "kafka", ports: ["broker tcp/9092", "udp/53"],
+                members: [
+                    ServiceMemberReport(cluster: "west", endpoint: "broker-0"),
+                    ServiceMemberReport(cluster: "west", endpoint: "broker-1", healthy: false),
+                    ServiceMemberReport(cluster: "south", endpoint: "broker-2", stale: true),
+                ]),
+            ServiceReport(namespace: "apps", name: "none"),
+        ]
+        report.slices[0].names = NamesReport(
+            queries: ["A": 1000, "SRV": 234], responses: ["NOERROR": 1200, "NXDOMAIN": 33],
+            forwarded: 7, dropped: 1)
+        return report
+    }()
+
     static let status: StatusReport = {
         var slice = SliceStatus(
             name: "payments", manifestVersion: 3, manifestDigest: "Ag0K", interface: "slice",

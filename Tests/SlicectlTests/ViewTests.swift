@@ -1,4 +1,5 @@
 import AdminAPI
+import FoundationEssentials
 import Testing
 import slicectl
 
@@ -6,6 +7,47 @@ import slicectl
 @Suite struct ViewTests {
     @Test func statusSaysWhatIsWrongFirst() throws {
         #expect(StatusView.text(Samples.status) == (try golden("status")))
+    }
+
+    @Test func statusOfPoliciesDirectoryAndNames() throws {
+        #expect(StatusView.text(Samples.known) == (try golden("status-known")))
+    }
+
+    @Test func anOlderDaemonsStatusIsRead() throws {
+        let old = """
+            {"daemon":{"cluster":"west","processID":1,"uptimeSeconds":5,"version":"0.1.0"},
+            "slices":[{"name":"s","manifestVersion":1,"manifestDigest":"d","interface":"i",
+            "routerNamespace":"n","publicKey":"k","listenPort":1,"mtu":1440,"isolation":"open",
+            "addresses":[],"state":"up","problems":[],"peers":[],"endpoints":[],"drops":{}}]}
+            """
+        let report = try JSONDecoder().decode(StatusReport.self, from: Data(old.utf8))
+        #expect(report.slices[0].policies == nil)
+        #expect(report.slices[0].disagreements == [])
+        #expect(report.daemon.auditEntries == nil)
+        let new = try JSONEncoder().encode(Samples.known)
+        #expect(try JSONDecoder().decode(StatusReport.self, from: new) == Samples.known)
+    }
+
+    @Test(
+        arguments: [
+            ((7, "d", "p"), nil),
+            ((8, "x", "x"), "east has a newer manifest: version 8, here 7"),
+            ((6, "x", "x"), "east has an older manifest: version 6, here 7"),
+            ((7, "x", "p"), "east has another manifest of the same version 7: its digest is x"),
+            ((7, "d", "x"), "east enforces other policies, though the manifest is the same"),
+            ((7, nil, nil), nil), ((nil, nil, "p"), nil),
+        ] as [((UInt64?, String?, String?), String?)])
+    func disagreements(of theirs: (UInt64?, String?, String?), problem: String?) {
+        var slice = Samples.status.slices[0]
+        slice.manifestVersion = 7
+        slice.manifestDigest = "d"
+        slice.policyDigest = "p"
+        slice.directory = [
+            DirectoryPeerReport(
+                cluster: "east", state: .fresh, manifestVersion: theirs.0,
+                manifestDigest: theirs.1, policyDigest: theirs.2)
+        ]
+        #expect(slice.disagreements == (problem.map { [$0] } ?? []))
     }
 
     @Test func statusWithoutSlices() {

@@ -33,7 +33,7 @@ enum StatusMap {
         let from = MapGeometry.step(geometry.centre, place, MapGeometry.hubRadius + 14)
         let to = MapGeometry.step(place, geometry.centre, MapGeometry.nodeRadius + 14)
         let middle = MapGeometry.Point(x: (from.x + to.x) / 2, y: (from.y + to.y) / 2)
-        let width = Double(health.label.count) * 7.2 + 22
+        let width = Double(health.label.count) * 7.4 + 24
         return """
             <g class="link \(health.tone)"><title>\(peer.cluster): \(health.sentence)</title>
             <line x1="\(number(from.x))" y1="\(number(from.y))" x2="\(number(to.x))" \

@@ -113,7 +113,7 @@ enum StatusTables {
             "Policies, the first that matches decides",
             [head("policy"), head("action"), figure("decided"), head("")],
             policies.map { policy in
-                let tone: Tone = policy.action == "deny" ? .bad : .good
+                let tone: Tone = policy.action == "deny" ? .warn : .good
                 let about: HTML = policy.description.map { "<small>\($0)</small>" } ?? ""
                 return """
                     <th scope="row">\(policy.name)\(about)</th>\(cell(chip(policy.action, tone)))\

@@ -57,7 +57,7 @@ extension StatusView {
         Table(
             [.init("SERVICE"), .init("PORTS"), .init("HEALTHY", .right), .init("CLUSTERS")],
             rows: services.map { service in
-                let healthy = service.members.filter(\.healthy).count
+                let healthy = service.members.count { $0.healthy && !$0.stale }
                 var clusters: [String] = []
                 for member in service.members where !clusters.contains(member.cluster) {
                     clusters.append(member.cluster)
