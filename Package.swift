@@ -282,6 +282,8 @@ let package = Package(
             dependencies: [
                 "EstablishedTunnel", "Tunnel", "Noise", "Packets", "SliceModel", "AdminAPI",
                 "CNIModel", "LinuxNet", "WanModel", "Timing", "Addresses", "SliceDNS", "SliceAudit",
+                "EstablishedTunnel", "Tunnel", "Noise", "Packets", "SliceModel", "SliceDirectory",
+                "AdminAPI", "LinuxNet", "WanModel", "Timing", "Addresses",
                 "BrokerCore", "BrokerConfig", "Groups", "Metadata", "CommitLog", "KafkaRecords",
                 "KafkaWire", "SimulatedDisk", nio,
             ],

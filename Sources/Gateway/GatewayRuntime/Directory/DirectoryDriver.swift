@@ -18,6 +18,7 @@ final class DirectoryDriver {
     private var channels: [DirectoryStream: any Channel] = [:]
     private var servers: [IPAddress: any Channel] = [:]
     private var listenFailures: [IPAddress: String] = [:]
+    private var isListenRetryDue = false
     private var nextIncoming: UInt64 = 0
     private var timer: Scheduled<Void>?
     private var timerAt: Instant?
@@ -194,9 +195,15 @@ final class DirectoryDriver {
         if listenFailures.updateValue(text, forKey: address) != text {
             logger.warning("\(text)")
         }
+        // One for all addresses: each attempt tries them all.
+        guard !isListenRetryDue else { return }
+        isListenRetryDue = true
         loop.assumeIsolated().scheduleTask(
             in: .nanoseconds(options.listenRetry.count)
-        ) { [self] in listen() }
+        ) { [self] in
+            isListenRetryDue = false
+            listen()
+        }
     }
 
     private func accept(_ channel: any Channel) throws {

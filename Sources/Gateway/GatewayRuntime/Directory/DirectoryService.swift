@@ -6,6 +6,7 @@ import NIOCore
 import NIOPosix
 import SliceDirectory
 import SliceModel
+import Synchronization
 import Timing
 
 /// What the directory needs of the manifest in force.
@@ -85,7 +86,8 @@ package final class DirectoryService: Sendable {
 
     private let group: MultiThreadedEventLoopGroup
     private let driver: NIOLoopBound<DirectoryDriver>
-    private var loop: any EventLoop { driver.eventLoop }
+    /// A loop that has ended takes nothing more.
+    private let isStopped = Mutex(false)
 
     private init(group: MultiThreadedEventLoopGroup, driver: NIOLoopBound<DirectoryDriver>) {
         self.group = group
@@ -126,10 +128,7 @@ package final class DirectoryService: Sendable {
         step(.own(endpoints: endpoints, services: services))
     }
 
-    package func update(_ manifest: DirectoryManifest) {
-        let driver = driver
-        loop.execute { driver.value.update(manifest) }
-    }
+    package func update(_ manifest: DirectoryManifest) { perform { $0.update(manifest) } }
 
     /// Of what is in force, to be compared with the peers'.
     package func setPolicies(_ digest: DirectoryDigest) { step(.policies(digest)) }
@@ -140,33 +139,46 @@ package final class DirectoryService: Sendable {
             .manifestJudged(from: manifest.from, manifest.digest, isAccepted: isAccepted))
     }
 
-    private func step(_ event: DirectoryEvent) {
+    private func step(_ event: DirectoryEvent) { perform { $0.step(event) } }
+
+    private func perform(_ body: @escaping @Sendable (DirectoryDriver) -> Void) {
         let driver = driver
-        loop.execute { driver.value.step(event) }
+        isStopped.withLock { isStopped in
+            if !isStopped { driver.eventLoop.execute { body(driver.value) } }
+        }
     }
 
-    /// Nil after it was stopped.
-    package func status() async -> DirectoryReport? {
+    /// What is asked before the end is answered before the end.
+    private func ask<T: Sendable>(
+        _ body: @escaping @Sendable (DirectoryDriver) -> T
+    ) async -> T? {
         let driver = driver
-        return try? await loop.submit { driver.value.report }.get()
+        let answer = isStopped.withLock { isStopped in
+            isStopped ? nil : driver.eventLoop.submit { body(driver.value) }
+        }
+        return try? await answer?.get()
     }
 
-    package func view() async -> DirectoryView? {
-        let driver = driver
-        return try? await loop.submit { driver.value.view }.get()
-    }
+    /// Nil after it was stopped, as the next two.
+    package func status() async -> DirectoryReport? { await ask { $0.report } }
+
+    package func view() async -> DirectoryView? { await ask { $0.view } }
 
     /// To be written to a file when the view has changed, and given to the next life
     /// (`DirectoryStore.decode`).
-    package func stored() async -> [UInt8]? {
-        let driver = driver
-        return try? await loop.submit { driver.value.stored }.get()
-    }
+    package func stored() async -> [UInt8]? { await ask { $0.stored } }
 
-    /// Takes leave of everybody. No callback comes after it.
+    /// Takes leave of everybody. No callback comes after it. Has to be called: the thread stays
+    /// otherwise.
     package func stop() async {
         let driver = driver
-        try? await loop.flatSubmit { driver.value.stop() }.get()
+        let farewell: EventLoopFuture<Void>? = isStopped.withLock { isStopped in
+            if isStopped { return nil }
+            isStopped = true
+            return driver.eventLoop.flatSubmit { driver.value.stop() }
+        }
+        guard let farewell else { return }
+        try? await farewell.get()
         try? await group.shutdownGracefully()
     }
 }
