@@ -107,6 +107,10 @@ let package = Package(
                 "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy", "AdminAPI",
                 "StatusPages", "LinuxNet", "Bytes", "Timing", "Addresses", "Telemetry",
                 "Supervision", "ConfigFile", "CLinux", logging, nio, nioPosix, nioHTTP,
+                "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy", "SliceDirectory",
+                "AdminAPI", "LinuxNet", "Bytes", "Timing", "Addresses", "Telemetry", "Supervision",
+                "ConfigFile", "CLinux",
+                logging, nio, nioPosix, nioHTTP,
             ]),
 
         // Kafka, pure (NIOCore for its ByteBuffer)

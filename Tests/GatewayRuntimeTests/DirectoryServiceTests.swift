@@ -220,7 +220,8 @@ struct DirectoryServiceTests {
     }
 
     /// What the directory of `east` says until it closes.
-    private func talk(_ lab: DirectoryLab, from source: String, _ bytes: [UInt8]) throws -> [UInt8] {
+    private func talk(_ lab: DirectoryLab, from source: String, _ bytes: [UInt8]) throws -> [UInt8]
+    {
         let fd = try lab.namespace.socket(AF_INET, Int32(SOCK_STREAM.rawValue))
         defer { close(fd) }
         func address(_ text: String, _ port: UInt16) -> sockaddr_in {

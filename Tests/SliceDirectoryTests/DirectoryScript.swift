@@ -183,9 +183,7 @@ struct DirectoryScript {
                 version: version, digest(version), byteCount: UInt32(words[2]) ?? 0)
         case "bytes": return .manifestBytes(Array(words[1].utf8))
         case "refusal":
-            return .refusal(
-                try #require(DirectoryRefusal.allCases.first { "\($0)" == "\(words[1])" }
-                    ?? .olderIncarnation), "")
+            return .refusal(words[1] == "slow" ? .slow : .olderIncarnation, "")
         default: throw Unknown(word: words[0])
         }
     }

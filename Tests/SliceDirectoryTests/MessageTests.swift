@@ -109,7 +109,8 @@ import Testing
         ("06 0000000000000001 0000000000000001 02", .badValue("continuation")),
         ("06 0000000000000001 0000000000000001 00 02", .badValue("change")),
         // Greetings.
-        ("01 534c4453 01", .badValue("greeting")), ("01 534c4452 02", .badValue("protocol version")),
+        ("01 534c4453 01", .badValue("greeting")),
+        ("01 534c4452 02", .badValue("protocol version")),
         ("0b 00", .badValue("refusal")), ("0b 01 0a", .badValue("text")),
         ("07 0000000000000001 8000000000000000", .badValue("manifest version")),
     ]

@@ -279,7 +279,8 @@ struct ClusterEntries: Sendable {
 
     /// In the order of a snapshot; what is refused is part of what was said.
     var items: [DirectoryItem] {
-        let endpoints = view.endpoints.values.map { ($0, since(of: $0)) }
+        let endpoints =
+            view.endpoints.values.map { ($0, since(of: $0)) }
             + refused.values.map { ($0.record, $0.since) }
         var items: [DirectoryItem] = endpoints.sorted { $0.0.key < $1.0.key }
             .map { .endpoint($0.0, since: $0.1) }

@@ -57,7 +57,7 @@ extension DirectoryNode {
 
     private mutating func backoff(_ failures: Int) -> Nanoseconds {
         var delay = timing.shortestBackoff
-        for _ in 1..<max(2, failures) where delay < timing.longestBackoff { delay = delay * 2 }
+        for _ in 1..<max(1, failures) where delay < timing.longestBackoff { delay = delay * 2 }
         return random.spread(min(delay, timing.longestBackoff))
     }
 

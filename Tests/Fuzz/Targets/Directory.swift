@@ -36,7 +36,8 @@ private enum DirectorySeeds {
             ].flatMap { (message: DirectoryMessage) in step(0, message.frame) }
             + step(7),
         // Following, and asking for the manifest.
-        step(4) + [messages[0], .heartbeat(version: 1, newer), .manifestRequest]
+        step(4)
+            + [messages[0], .heartbeat(version: 1, newer), .manifestRequest]
             .flatMap { step(2, $0.frame) } + step(5, [200]) + step(6),
     ]
 

@@ -282,8 +282,12 @@ package final class DirectoryTrouble {
         var endpoints: [AddressBook.Key: EndpointRecord] = [:]
         var held: [IPAddress] = [prefix.address(at: 0), prefix.address(at: 1)].compactMap { $0 }
         var claims: [(since: UInt64, record: EndpointRecord)] = []
-        for case .endpoint(let record, let since) in node.ownItems { claims.append((since, record)) }
-        for (_, record) in claims.sorted(by: { ($0.since, $0.record.key) < ($1.since, $1.record.key) })
+        for case .endpoint(let record, let since) in node.ownItems {
+            claims.append((since, record))
+        }
+        for (_, record) in claims.sorted(by: {
+            ($0.since, $0.record.key) < ($1.since, $1.record.key)
+        })
         where record.addresses.allSatisfy({ prefix.contains($0) && !held.contains($0) }) {
             endpoints[record.key] = record
             held += record.addresses
