@@ -103,14 +103,7 @@ let package = Package(
                 "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy", "SliceDNS", "AdminAPI",
                 "LinuxNet", "Bytes", "Timing", "Addresses", "Telemetry", "Supervision",
                 "ConfigFile", "CLinux", logging, nio, nioPosix, nioHTTP, "SliceDirectory",
-                "SliceAudit",
-                "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy", "AdminAPI",
-                "StatusPages", "LinuxNet", "Bytes", "Timing", "Addresses", "Telemetry",
-                "Supervision", "ConfigFile", "CLinux", logging, nio, nioPosix, nioHTTP,
-                "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy", "SliceDirectory",
-                "AdminAPI", "LinuxNet", "Bytes", "Timing", "Addresses", "Telemetry", "Supervision",
-                "ConfigFile", "CLinux",
-                logging, nio, nioPosix, nioHTTP,
+                "SliceAudit", "StatusPages",
             ]),
 
         // Kafka, pure (NIOCore for its ByteBuffer)
@@ -157,8 +150,6 @@ let package = Package(
             "slicectl",
             uses: [
                 "AdminAPI", "SliceModel", "SliceAudit", "ConfigFile", "Noise", "Addresses",
-                "Timing",
-                "LinuxNet", argumentParser, nio, nioPosix, nioHTTP,
                 "Timing", "LinuxNet", argumentParser, nio, nioPosix, nioHTTP,
             ]),
         // Runs once for each container: no event loop, no Foundation.
@@ -210,9 +201,7 @@ let package = Package(
             uses: [
                 "GatewayRuntime", "Tunnel", "Noise", "AdminAPI", "SliceModel", "SlicePolicy",
                 "SliceDNS", "LinuxNet", "Addresses", "Timing", logging, nio, nioPosix,
-                "SliceDirectory", "SliceAudit",
-                "GatewayRuntime", "Tunnel", "Noise", "AdminAPI", "StatusPages", "SliceModel",
-                "SlicePolicy", "LinuxNet", "Addresses", "Timing", logging, nio, nioPosix,
+                "SliceDirectory", "SliceAudit", "StatusPages",
             ]),
         suite(
             "SlicectlTests",
@@ -286,10 +275,8 @@ let package = Package(
             dependencies: [
                 "EstablishedTunnel", "Tunnel", "Noise", "Packets", "SliceModel", "AdminAPI",
                 "CNIModel", "LinuxNet", "WanModel", "Timing", "Addresses", "SliceDNS", "SliceAudit",
-                "EstablishedTunnel", "Tunnel", "Noise", "Packets", "SliceModel", "SliceDirectory",
-                "AdminAPI", "LinuxNet", "WanModel", "Timing", "Addresses",
-                "BrokerCore", "BrokerConfig", "Groups", "Metadata", "CommitLog", "KafkaRecords",
-                "KafkaWire", "SimulatedDisk", nio,
+                "SliceDirectory", "BrokerCore", "BrokerConfig", "Groups", "Metadata", "CommitLog",
+                "KafkaRecords", "KafkaWire", "SimulatedDisk", nio,
             ],
             path: "Tests/Fuzz/Targets", swiftSettings: strict),
         .target(name: "CAllocationCounter", path: "Tests/Support/CAllocationCounter"),

@@ -1,8 +1,8 @@
 import Glibc
 import NIOPosix
 
-/// A plain blocking client on a Unix socket, or on a port of the loopback, on threads of its own: tests must not block the
-/// threads that the servers' tasks run on.
+/// A plain blocking client on a Unix socket, or on a port of the loopback, on threads of its own:
+/// tests must not block the threads that the servers' tasks run on.
 struct UnixClient: Sendable {
     private let descriptor: CInt
 

@@ -18,7 +18,8 @@ ROLES = {"apps": "client", "audit": "reader", "kafka": "broker", "mail": "reader
          "web-a": "client", "web-b": "client"}
 REGIONS = {"west": "eu-west", "central": "eu-central", "east": "us-east"}
 PORTS = (9092, 9093, 5300)
-PREFIXES = {"payments": ("10.80.0.0/16", "fd00:80::/48"), "orders": ("10.90.0.0/16", "fd00:90::/48")}
+PREFIXES = {"payments": ("10.80.0.0/16", "fd00:80::/48"),
+            "orders": ("10.90.0.0/16", "fd00:90::/48")}
 
 FIXED = [
     {"name": "no-audit-to-web", "action": "deny", "from": {"namespaces": ["audit"]},

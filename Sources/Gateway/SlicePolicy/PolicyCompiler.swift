@@ -12,7 +12,7 @@ extension PolicyPlan {
         self.revision = revision
         if let previous, previous.revision == revision {
             // Numbers of what has long gone are taken back once they are the most.
-            interning = previous.interning.isMostlyUnused(by: previous) ? .init() : previous.interning
+            if !previous.interning.isMostlyUnused(by: previous) { interning = previous.interning }
             ports = previous.ports
         } else {
             ports = Self.portClasses(model.policies)

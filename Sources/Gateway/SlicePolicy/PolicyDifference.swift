@@ -66,7 +66,8 @@ package struct PolicyDifference: Hashable, Sendable {
             (a.key.from, a.key.to, a.key.flow) < (b.key.from, b.key.to, b.key.flow)
         }
         for (key, found) in sorted {
-            for (count, isAllowed) in [(found.allowed, true), (found.denied, false)] where count > 0 {
+            for (count, isAllowed) in [(found.allowed, true), (found.denied, false)]
+            where count > 0 {
                 guard changes.count < Self.named, let rule = found.rule else {
                     isCutOff = true
                     return

@@ -89,7 +89,8 @@ extension PolicyModel {
             for label in selector.labels {
                 let value = profile.labels[label.key]
                 if value.map({ !label.value.matches($0) }) ?? true {
-                    return "\(word): label \(label.key) is \(value ?? "not set"), not \(label.value)"
+                    return "\(word): label \(label.key) is \(value ?? "not set"), "
+                        + "not \(label.value)"
                 }
             }
             if differs(policy.regions, region) {

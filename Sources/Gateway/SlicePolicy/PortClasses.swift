@@ -65,7 +65,8 @@ struct PortClasses: Hashable, Sendable {
         var (low, high) = (0, intervals.count)
         while low < high {
             let middle = (low + high) / 2
-            if intervals[middle].ports.lowerBound <= port { low = middle + 1 } else { high = middle }
+            let begin = intervals[middle].ports.lowerBound
+            if begin <= port { low = middle + 1 } else { high = middle }
         }
         return low
     }

@@ -1,3 +1,4 @@
+import AdminAPI
 import SliceAudit
 
 /// What a walk over an audit log has found.

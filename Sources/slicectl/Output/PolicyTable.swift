@@ -1,3 +1,4 @@
+import AdminAPI
 import SliceModel
 import Timing
 

@@ -134,9 +134,9 @@ extension SliceWorker {
     }
 
     private func refuseUnlessAdmitted(_ key: AddressBook.Key, _ running: Running) throws {
-        if let fence = running.inputs.manifest.fence(of: key.namespace, against: environment.cluster)
-        {
-            let region = running.inputs.manifest.cluster(environment.cluster)?.region.text ?? ""
+        let manifest = running.inputs.manifest
+        if let fence = manifest.fence(of: key.namespace, against: environment.cluster) {
+            let region = manifest.cluster(environment.cluster)?.region.text ?? ""
             let reason =
                 "the fence of namespace `\(key.namespace)` ("
                 + fence.map(\.text).joined(separator: ", ") + ") does not admit cluster "

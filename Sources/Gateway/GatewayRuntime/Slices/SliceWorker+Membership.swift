@@ -275,7 +275,8 @@ extension SliceWorker {
             let reply = try applyManifest(manifest, received.document, dryRun: false)
             isAccepted = true
             if reply.changed {
-                logger.notice("version \(manifest.version) of the manifest came from \(received.from)")
+                logger.notice(
+                    "version \(manifest.version) of the manifest came from \(received.from)")
             }
         } catch {
             let why = SliceFailure.lines(error)[0]

@@ -56,7 +56,8 @@ extension SliceWorker {
                 ? "its conversation is no longer allowed" : model.describe(decision.rule)
             logger.notice("denied \(from) -> \(to) \(packet.flow): \(why)")
             if case .fence = decision.rule {
-                audit(.flowRefused, "\(from) -> \(to) \(packet.flow)", why)
+                // Who, and no more: what an endpoint can vary would let it fill the log.
+                audit(.flowRefused, "\(from) -> \(to)", why)
             }
         }
         if lost > 0 { logger.notice("\(lost) more denied packets were not told") }
@@ -141,7 +142,8 @@ extension SliceWorker {
     ) -> ExplainReply.End {
         var end = ExplainReply.End(cluster: cluster.text, role: role)
         guard cluster != environment.cluster else { return end }
-        guard let peer = peers.first(where: { $0.cluster == cluster }), let facts = peer.facts else {
+        guard let peer = peers.first(where: { $0.cluster == cluster }), let facts = peer.facts
+        else {
             end.note = "its gateway has said nothing yet"
             return end
         }

@@ -27,8 +27,8 @@ package struct NamedCounter: Hashable, Sendable {
 }
 
 extension Nftables {
-    /// Packets of the named counters of a table, straight from the kernel: `counters` has libnftables
-    /// read every map of the table along with them. Empty if there is no such table.
+    /// Packets of the named counters of a table, straight from the kernel: `counters` has
+    /// libnftables read every map of the table along with them. Empty if there is no such table.
     package func objectCounters(
         family: String, table: String
     ) throws(LinuxError) -> [String: UInt64] {
