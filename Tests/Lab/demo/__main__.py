@@ -27,6 +27,7 @@ from workload import clients_site  # noqa: E402
 PROMISES = [
     "Three clusters joined by nothing but a slow underlay form one network.",
     "What crosses the underlay is encrypted; only what was attached takes part.",
+    "Brokers and applications find each other by name; applications reach Kafka's port only.",
     "One Kafka, used by unmodified clients, is stretched over them.",
     "It loses a cluster, and a broker, and goes on; nothing that was acknowledged is lost, doubled "
     "or out of order.",

@@ -18,14 +18,17 @@ class Mission:
     def kafka_up(self):
         self.heading("One Kafka, stretched over the three")
         self.screen.say(
-            "A slice-broker in each attached namespace, broker and controller both. Its rack is "
-            "the cluster; all its timeouts are the default ones.")
+            "A slice-broker in each attached namespace `kafka`, broker and controller both. They "
+            "find each other by the names that the gateways answer. The rack is the cluster; all "
+            "timeouts are the default ones.")
         self.screen.command("slice-broker start --config broker.properties    (in each cluster)")
         acks = "1" if self.broken == "acks-1" else "all"
         fault = self.broken if self.broken in ("forget", "swap", "twice") else None
         self.mark = f"slice-demo-secret-{secrets.token_hex(8)}"
         self.load = Workload(
-            self.lab, {name: (self.world.endpoint(name), self.v4[name]) for name in CLUSTERS},
+            self.lab, {name: (self.world.endpoint(name), self.v4[name], self.host_name(name))
+                       for name in CLUSTERS},
+            {name: self.world.endpoint(name, 2) for name in CLUSTERS},
             self.mark, RATE, SIZE, acks, fault)
         with self.screen.waiting("starting three brokers"):
             ready = self.load.start_brokers()
@@ -33,12 +36,12 @@ class Mission:
             seen = {name: self.kcat_brokers(name) for name in CLUSTERS}
         brokers = [self.load.broker(name) for name in CLUSTERS]
         self.screen.table(
-            ["CLUSTER", "NODE", "ADDRESS", "READY AFTER", "RESIDENT"],
+            ["CLUSTER", "NODE", "NAME", "READY AFTER", "RESIDENT"],
             [[one.rack, one.node, one.address, f"{ready[one.rack] * 1000:.0f} ms",
               f"{one.resident_bytes() / 2**20:.0f} MiB"] for one in brokers], right=(3, 4))
         expected = {one.node: one.address for one in brokers}
         self.hold(all(found == expected for found in seen.values()),
-                  "kcat, in each cluster, is told of the same three brokers by the one next to it",
+                  "kcat, in each cluster's namespace `apps`, is told of the same three brokers",
                   "kcat -L")
         self.facts["brokers"] = {one.rack: {
             "ready_after_ms": round(ready[one.rack] * 1000),
@@ -58,8 +61,8 @@ class Mission:
             + self.leaders())
 
     def kcat(self, name, *words, **options):
-        namespace, _ = self.load.places[name]
-        return namespace.run("kcat", "-b", self.load.broker(name).address, *words, **options)
+        return self.load.clients[name].run(
+            "kcat", "-b", self.load.broker(name).address, *words, **options)
 
     def kcat_brokers(self, name):
         listing = json.loads(self.kcat(name, "-L", "-J").stdout)

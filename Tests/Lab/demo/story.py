@@ -13,6 +13,14 @@ from mission import Mission, some
 from screen import amount, wrap
 
 # A public key in base64.
+POLICIES = """\
+  policies:
+    - name: kafka-clients
+      description: applications reach brokers
+      from: {namespaces: [apps]}
+      to: {namespaces: [kafka]}
+      ports: [tcp/9092]
+"""
 KEY = re.compile(r"[A-Za-z0-9+/]{43}=")
 PROBE = Path(__file__).with_name("probe.py")
 PROBE_PORT = 4747
@@ -28,6 +36,7 @@ BREAKS = {
     "twice": "writes one record two times",
     "swap": "writes two records in each other's place",
     "no-isolation": "wires one attached namespace to its host",
+    "open": "makes the slice open instead of strict",
     "litter": "leaves a namespace behind",
     "error": "fails half-way with an error",
 }
@@ -140,7 +149,7 @@ class Story(Mission):
             "West, central and east are network namespaces on this machine. Nothing joins them "
             "but a relay that holds every packet for 10 ms.")
         with self.screen.waiting("making three clusters"):
-            self.world = ThreeClusters(self.lab, "delay 10ms", endpoints=2)
+            self.world = ThreeClusters(self.lab, "delay 10ms", endpoints=3)
             self.world.wait_until_joined()
             trips = {pair: ping(self.world.node(pair[0]), self.world.address(pair[1]), 4)
                      for pair in pairs()}
@@ -155,9 +164,15 @@ class Story(Mission):
         self.heading("A slice, described and signed")
         self.screen.say(
             "Its owner signs what the slice is. Gateways refuse anything else, so no gateway can "
-            "widen its own rights. Shown once; the second slice is made the same way.")
+            "widen its own rights. It is strict: what is not of one namespace does not talk, but "
+            "for what a policy allows. Shown once; the second slice is made the same way.")
 
-        self.slice = Slice(self.world, "payments", 51820, told=self.told, from_template=True)
+        self.slice = Slice(
+            self.world, "payments", 51820, told=self.told, from_template=True,
+            namespaces=("kafka", "apps"), more=POLICIES,
+            isolation="open" if self.broken == "open" else "strict")
+        for line in POLICIES.rstrip().splitlines():
+            self.screen.say(line)
         verified = self.slice.ctl("slice", "verify", self.slice.manifest, "--owner",
                                   self.slice.owner)
         self.hold(verified.returncode == 0, "slicectl finds the manifest valid and signed",
@@ -214,12 +229,12 @@ class Story(Mission):
         return next((one for one in replies if one["outcome"] == "answered"), None)
 
     def attached(self):
-        self.heading("One namespace attached in each")
+        self.heading("Namespaces attached in each")
         self.screen.say(
             "An attached namespace gets one more interface, an address that stays its own, and "
             "routes to the slice; nothing else of it changes.")
         self.screen.command("slicectl attach payments kafka/broker --netns NAME    "
-                            "(in each cluster; then the same for orders)")
+                            "(in each cluster; apps/app, and the same for orders)")
         replies, self.v4, self.v6, self.faces, self.others = {}, {}, {}, {}, {}
         for name in CLUSTERS:
             reply = self.gateways[name].attach(self.slice, self.world.endpoint(name), "broker")
@@ -227,6 +242,7 @@ class Story(Mission):
             end = reply["endpoint"]
             self.v4[name], self.v6[name] = address_of(end), address_of(end, 6)
             self.faces[name] = end["interface"]
+            self.gateways[name].attach(self.slice, self.world.endpoint(name, 2), "app", "apps")
             other = self.gateways[name].attach(self.other, self.world.endpoint(name, 1), "broker")
             self.others[name] = other["endpoint"]
         self.screen.table(
@@ -237,10 +253,29 @@ class Story(Mission):
             answers = [reaches(self.world.endpoint(a), family[b])
                        for a, b in pairs() for family in (self.v4, self.v6)]
         self.hold(all(answers),
-                  "every attached namespace reaches the two others, over IPv4 and IPv6")
+                  "every namespace `kafka` reaches the two others, over IPv4 and IPv6")
+        with self.screen.waiting("asking for names"):
+            found = {(a, b): wait_until(lambda: self.resolves(a, b), 5,
+                                        f"apps in {a} to find {self.host_name(b)}")
+                     for a in CLUSTERS for b in CLUSTERS}
+        self.hold(all(addresses == {self.v4[b], self.v6[b]} for (_, b), addresses
+                      in found.items()),
+                  "in each cluster's namespace `apps` the brokers of all three have names",
+                  ", ".join(self.host_name(name) for name in CLUSTERS))
         self.hold([address_of(self.others[name]) for name in CLUSTERS] == list(self.v4.values()),
                   "the other slice, `orders`, has the very same overlay addresses",
                   "on the same gateways; step 11 shows that it does not matter")
+
+    @staticmethod
+    def host_name(cluster):
+        return f"broker.kafka.{cluster}.slice.local"
+
+    def resolves(self, source, target):
+        """The addresses that a program in apps is given by the C library, or None."""
+        done = self.world.endpoint(source, 2).run(
+            "getent", "ahosts", self.host_name(target), check=False)
+        found = {line.split()[0] for line in done.stdout.splitlines()}
+        return found if len(found) == 2 else None
 
     def isolate(self, cluster):
         for link in (f"{cluster}>*", f"*>{cluster}"):
@@ -250,8 +285,9 @@ class Story(Mission):
         self.heading("Strangers reach nothing")
         self.screen.say(
             "Pings, TCP to Kafka's ports and UDP, over IPv4 and IPv6, to the three members. First "
-            "from inside, to see that the captures see; then from the hosts of all three "
-            "clusters, outside the namespaces; then from the slice `orders`.")
+            "from inside, to see that the captures see; from the applications, who may speak to "
+            "brokers and to no controller; from the hosts of all three clusters, outside the "
+            "namespaces; from the slice `orders`.")
         if self.broken == "no-isolation":
             self.leak()
         targets = [*self.v4.values(), *self.v6.values()]
@@ -278,6 +314,9 @@ class Story(Mission):
             time.sleep(0.3)
             base = seen()
             rows.append(["kafka in west (inside)", inside["tried"], len(inside["reached"]), base])
+            apps = probe(self.world.endpoint("west", 2))
+            time.sleep(0.2)
+            rows.append(["apps in west", apps["tried"], len(apps["reached"]), seen() - base])
             strangers = [(f"host of {name}", self.world.node(name), targets) for name in CLUSTERS]
             strangers += [(f"orders in {name}", self.world.endpoint(name, 1),
                            [family[other] for other in CLUSTERS if other != name
@@ -298,6 +337,10 @@ class Story(Mission):
                           right=(1, 2, 3))
         self.hold(len(inside["reached"]) >= 8 and base > 0,
                   "from inside: reached, and seen by the captures")
+        expected = {f"tcp {address}:9092" for address in targets}
+        self.hold(set(apps["reached"]) == expected,
+                  "from the applications: Kafka's port of every broker, and nothing else",
+                  some(sorted(set(apps["reached"]) ^ expected)))
         outside = [one for one in arrived if one[0].startswith("host")]
         self.hold(all(not reached and count == 0 for _, _, reached, count in outside),
                   "from outside the namespaces: nothing reached, not one packet arrived",
@@ -335,6 +378,17 @@ class Story(Mission):
                               "rtt_ms": trip, **traffic})
         self.screen.table(["PEER", "ENDPOINT", "HANDSHAKE", "RTT", "RECEIVED", "SENT"], rows,
                           right=(2, 3, 4, 5))
+        decided = {}
+        for name in CLUSTERS:
+            for policy in self.gateways[name].status(self.slice).get("policies") or []:
+                decided.setdefault(policy["name"], {"action": policy["action"]})[name] = \
+                    policy["decided"]
+        if decided:
+            self.screen.table(
+                ["CONVERSATIONS DECIDED BY", "", *CLUSTERS],
+                [[name, one["action"], *(one.get(cluster, 0) for cluster in CLUSTERS)]
+                 for name, one in decided.items()], right=(2, 3, 4))
+        self.facts["policies"] = decided
         drops = {name: self.gateways[name].status(self.slice)["drops"] for name in CLUSTERS}
         for name, reasons in drops.items():
             if reasons:

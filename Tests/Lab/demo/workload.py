@@ -63,10 +63,11 @@ class Partition:
 
 
 class Workload:
-    """`places` are cluster -> (lab namespace, address)."""
+    """`places` are cluster -> (lab namespace, address, host name); applications are in the
+    namespaces `clients`."""
 
-    def __init__(self, lab, places, mark, rate, size, acks="all", fault=None):
-        self.lab, self.places, self.mark = lab, places, mark
+    def __init__(self, lab, places, clients, mark, rate, size, acks="all", fault=None):
+        self.lab, self.places, self.clients, self.mark = lab, places, clients, mark
         self.rate, self.size, self.acks, self.fault = rate, size, acks, fault
         self.names = list(places)
         self.nodes = {name: n for n, name in enumerate(self.names, 1)}
@@ -91,7 +92,8 @@ class Workload:
         self.brokers = BrokerCluster(
             self.lab, len(self.names),
             properties={"offsets.topic.num.partitions": 50, "group.min.session.timeout.ms": 6000},
-            places=[self.places[name] for name in self.names], racks=self.names, start=False)
+            places=[self.places[name][:2] for name in self.names], racks=self.names, start=False,
+            host_names=[self.places[name][2] for name in self.names])
         started, ready = {}, {}
         for name in self.names:
             started[name] = time.monotonic()
@@ -125,7 +127,7 @@ class Workload:
                    "--name", name, *words]
         for key, value in dict(settings).items():
             command += ["--set", f"{key}={value}"]
-        return self.places[name][0].start(*command, label=label or role, env=self.environment())
+        return self.clients[name].start(*command, label=label or role, env=self.environment())
 
     @staticmethod
     def environment():

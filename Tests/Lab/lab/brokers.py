@@ -62,8 +62,13 @@ class Broker:
         self.process = None
 
     @property
+    def name(self):
+        """What others call its host."""
+        return self.cluster.host_names.get(self.node, self.host)
+
+    @property
     def address(self):
-        return f"{self.host}:{self.port}"
+        return f"{self.name}:{self.port}"
 
     def properties(self):
         listeners = []
@@ -71,7 +76,11 @@ class Broker:
             listeners.append(f"PLAINTEXT://{self.host}:{self.port}")
         if "controller" in self.roles:
             listeners.append(f"CONTROLLER://{self.host}:{self.controller_port}")
+        advertised = {}
+        if self.name != self.host and "broker" in self.roles:
+            advertised["advertised.listeners"] = f"PLAINTEXT://{self.name}:{self.port}"
         return {
+            **advertised,
             "node.id": self.node,
             "process.roles": ",".join(self.roles),
             "controller.quorum.voters": self.cluster.voters(),
@@ -147,7 +156,7 @@ class BrokerCluster:
     name made up).
 
     Without `places` they listen on loopback; with it, node n listens at (namespace, address)
-    `places[n - 1]` on the usual ports."""
+    `places[n - 1]` on the usual ports; `host_names` are what others call these addresses."""
 
     DEFAULTS = {
         "offsets.topic.num.partitions": 4,
@@ -156,8 +165,9 @@ class BrokerCluster:
     }
 
     def __init__(self, lab, count=1, name="kafka", properties=None, places=None, racks=None,
-                 start=True):
+                 start=True, host_names=()):
         self.lab, self.name = lab, name
+        self.host_names = dict(enumerate(host_names, 1))
         replicas = min(3, count)
         self.properties = {
             **self.DEFAULTS,
@@ -184,7 +194,7 @@ class BrokerCluster:
             self.start()
 
     def voters(self):
-        return ",".join(f"{n}@{host}:{controller}"
+        return ",".join(f"{n}@{self.host_names.get(n, host)}:{controller}"
                         for n, (host, _, controller) in self._addresses.items())
 
     def start(self):

@@ -45,12 +45,13 @@ class Slice:
 
     def __init__(self, world, name="payments", port=51820, prefixes=PREFIXES, versions=(4, 6),
                  namespaces=("kafka",), told=None, from_template=False, isolation="open",
-                 policies=(), services=(), regions=None):
+                 policies=(), services=(), regions=None, more=""):
         self.world, self.name, self.port, self.prefixes = world, name, port, prefixes
         # Namespaces are names, or all of their fields; policies and services are the manifest's.
         self.namespaces, self.isolation = namespaces, isolation
         self.policies, self.services = list(policies), list(services)
         self.regions = regions or {}
+        self.more = more  # lines put behind what slicectl writes
         self.told = told or (lambda words: None)
         self.directory = world.lab.directory / f"slice-{name}"
         self.directory.mkdir()
@@ -81,7 +82,12 @@ class Slice:
                       f"{self.underlay[cluster][0]}"]
         for namespace in self.namespaces:
             words += ["--namespace", namespace]
+        if self.isolation == "strict":
+            words.append("--strict")
         self.ctl("slice", "new", *words, "--output", self.manifest)
+        if self.more:
+            with open(self.manifest, "a") as file:
+                file.write(self.more)
 
     @staticmethod
     def _at(address, port):
@@ -265,10 +271,14 @@ class Gateway:
         return seen
 
     def attach(self, slice, endpoint, name, namespace="kafka", labels=None):
-        """Attaches a lab namespace; returns what slicectl says of it, as JSON."""
-        return self.ask("attach", slice.name, f"{namespace}/{name}", "--netns", endpoint.full_name,
+        """Attaches a lab namespace; returns what slicectl says of it, as JSON. What is started in
+        it from now on finds the slice's names."""
+        resolv_conf = self.netns_files / endpoint.full_name / "resolv.conf"
+        reply = self.ask("attach", slice.name, f"{namespace}/{name}", "--netns", endpoint.full_name,
                         *[word for key, value in (labels or {}).items()
                           for word in ("--label", f"{key}={value}")])
+        endpoint.resolv_conf = resolv_conf if resolv_conf.exists() else None
+        return reply
 
     def detach(self, slice, name, namespace="kafka"):
         return self.ask("detach", slice.name, f"{namespace}/{name}")
