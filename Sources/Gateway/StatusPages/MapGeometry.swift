@@ -16,19 +16,20 @@ struct MapGeometry {
     let peers: [Point]
 
     /// This gateway in the middle, the others on an ellipse around it, the wider the more there
-    /// are. Two stand left and right, three with one on top.
+    /// are. They begin on the right, or half a step further where one would stand straight above
+    /// this gateway. Two clusters stand side by side.
     init(peers count: Int) {
         // Each name below its circle needs some 170 of the ellipse's way round.
         let across = max(330, Double(count) * 170 / 4.9)
-        let down = count <= 2 ? 0 : max(150, across * 0.52)
+        let down: Double = count <= 2 ? 0 : count <= 4 ? 170 : max(250, across * 0.52)
         width = (across + 150) * 2
         height = count <= 2 ? 300 : (down + 100) * 2
-        let centre = Point(x: width / 2, y: height / 2 - 10)
-        self.centre = centre
-        let start = count == 1 ? 0 : count == 2 ? 0.5 : count % 2 == 1 ? -0.25 : 0.5 / Double(count)
+        let middle = Point(x: width / 2 - (count == 1 ? across / 2 : 0), y: height / 2 - 10)
+        centre = middle
+        let start = count % 4 == 0 && count > 0 ? 0.5 / Double(count) : 0
         peers = (0..<count).map { index in
             let turn = Self.onCircle(start + Double(index) / Double(count))
-            return Point(x: centre.x + across * turn.x, y: centre.y + down * turn.y)
+            return Point(x: middle.x + across * turn.x, y: middle.y + down * turn.y)
         }
     }
 

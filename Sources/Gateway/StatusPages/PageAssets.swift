@@ -58,6 +58,8 @@ enum PageAssets {
         .node .body{fill:var(--card);stroke:var(--tone);stroke-width:2.5}
         .node.hub .body{stroke-width:4}
         .dot{fill:var(--tone);stroke:var(--soft);stroke-width:1.2}
+        .map .name,.map .below{paint-order:stroke;stroke:var(--soft);stroke-width:5px;
+        stroke-linejoin:round}
         .map .count{font-size:23px;font-weight:700}
         .map .unit{font-size:11px;font-weight:500;fill:var(--dim)}
         .map .name{font-size:15px;font-weight:700}
@@ -70,13 +72,15 @@ enum PageAssets {
         font-weight:400;vertical-align:middle}
         thead th{border-top:0;color:var(--dim);font-size:13px;padding:2px 16px 6px 0;
         white-space:nowrap}
-        tbody th{font-weight:600}
+        tbody th{font-weight:600;white-space:nowrap}
+        tbody th small{white-space:normal;min-width:150px}
         th:last-child,td:last-child{padding-right:0}
         th.n,td.n{text-align:right;white-space:nowrap}
         .dim{color:var(--dim)}
         small{display:block;font-size:12.5px;font-weight:400;color:var(--dim)}
         code{font:12.5px/1.5 ui-monospace,"SF Mono",Menlo,Consolas,"DejaVu Sans Mono",monospace;
-        overflow-wrap:anywhere}
+        white-space:nowrap}
+        .long code{white-space:normal;overflow-wrap:anywhere}
         .bar{width:34%;min-width:70px}
         .bar svg{display:block;width:100%;height:6px;border-radius:3px;background:var(--soft)}
         .bar rect{fill:var(--tone)}

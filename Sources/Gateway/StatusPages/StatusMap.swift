@@ -70,7 +70,8 @@ enum StatusMap {
         return circle(
             Circle(
                 centre: place, radius: MapGeometry.nodeRadius, kind: "peer",
-                tone: PeerHealth(peer, in: slice).tone, count: known?.endpoints, dots: dots,
+                tone: PeerHealth(peer, in: slice).tone,
+                count: known?.state == .absent ? nil : known?.endpoints, dots: dots,
                 name: peer.cluster, below: below))
     }
 

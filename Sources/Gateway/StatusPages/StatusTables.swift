@@ -213,6 +213,8 @@ enum StatusTables {
         ]
         return table(
             "This gateway", [head("what"), head("value")],
-            facts.filter { !$0.1.isEmpty }.map { "\(name($0.0))\(code($0.1))" })
+            facts.filter { !$0.1.isEmpty }
+                .map { "\(name($0.0))<td class=\"long\"><code>\($0.1)</code></td>" },
+            wide: true)
     }
 }

@@ -52,7 +52,7 @@ package enum StatusView {
         var problems = slice.allProblems
         for peer in slice.peers {
             guard let problem = PeerView(peer).problem else { continue }
-            if !problems.contains(where: { mentions($0, peer.cluster) }) {
+            if !slice.problems.contains(where: { mentions($0, peer.cluster) }) {
                 problems.append(problem)
             }
         }
