@@ -165,7 +165,12 @@ import Testing
     /// The first tag that closes what is not open, or what is open at the end.
     private func unbalanced(_ text: String) -> String? {
         var open: [Substring] = []
-        for piece in text.split(separator: "<").dropFirst() {
+        // The script is no markup.
+        var parts = text.split(separator: "<script nonce=\"")
+        if parts.count == 2, let end = parts[1].firstRange(of: "</script>") {
+            parts[1] = parts[1][end.upperBound...]
+        }
+        for piece in parts.joined().split(separator: "<").dropFirst() {
             guard let end = piece.firstIndex(of: ">") else { return "<\(piece)" }
             let tag = piece[..<end]
             let name = tag.prefix { $0.isLetter || $0.isNumber }

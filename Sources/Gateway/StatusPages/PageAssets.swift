@@ -99,7 +99,7 @@ enum PageAssets {
 
     /// The page is made anew by the gateway, and what it says put in place of what stands there:
     /// nobody loses his place. A page that nobody looks at asks nothing.
-    static let script: HTML = """
+    static let script: HTML = #"""
 
         "use strict";
         (() => {
@@ -108,15 +108,17 @@ enum PageAssets {
             // A selection would be lost.
             if (document.hidden || !getSelection().isCollapsed) return;
             try {
-              const reply = await fetch("/", {
+              const reply = await fetch(location.href, {
                 cache: "no-store", signal: AbortSignal.timeout(10000)
               });
               if (!reply.ok) throw new Error(reply.status);
-              const fresh = new DOMParser().parseFromString(await reply.text(), "text/html");
-              document.querySelector("main").replaceWith(fresh.querySelector("main"));
-              document.title = fresh.title;
-              document.querySelector("link[rel=icon]").href =
-                fresh.querySelector("link[rel=icon]").getAttribute("href");
+              // Only this part: the style of another reply has a nonce that is not ours.
+              const part = /<main[^]*<\/main>/.exec(await reply.text())[0];
+              const fresh = new DOMParser().parseFromString(part, "text/html")
+                .querySelector("main");
+              document.querySelector("main").replaceWith(fresh);
+              document.title = fresh.dataset.title;
+              document.querySelector("link[rel=icon]").href = fresh.dataset.icon;
               lost.hidden = true;
             } catch {
               lost.hidden = false;
@@ -131,5 +133,5 @@ enum PageAssets {
           document.addEventListener("visibilitychange", refresh);
         })();
 
-        """
+        """#
 }

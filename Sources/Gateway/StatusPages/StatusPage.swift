@@ -31,10 +31,10 @@ package enum StatusPage {
             <body>
             <p id="lost" role="alert" hidden>The gateway does not answer. This is what it said
             last.</p>
-            <main>
+            <main data-title="\(title(report, worst))" data-icon="\(icon(worst))">
             \(header(report.daemon))\(slices(report))</main>
-            <footer>Read only. The same for programs: <a href="/v1/status">/v1/status</a>,
-            <a href="/metrics">/metrics</a></footer>
+            <footer>Read only. The same for programs: <a href="v1/status">/v1/status</a>,
+            <a href="metrics">/metrics</a></footer>
             <script nonce="\(nonce)">\(PageAssets.script)</script>
             </body>
             </html>
