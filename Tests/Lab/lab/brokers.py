@@ -71,11 +71,13 @@ class Broker:
         return f"{self.name}:{self.port}"
 
     def properties(self):
+        # A name has an address of each family: the broker is at all of them.
+        host = self.host if self.name == self.host else ""
         listeners = []
         if "broker" in self.roles:
-            listeners.append(f"PLAINTEXT://{self.host}:{self.port}")
+            listeners.append(f"PLAINTEXT://{host}:{self.port}")
         if "controller" in self.roles:
-            listeners.append(f"CONTROLLER://{self.host}:{self.controller_port}")
+            listeners.append(f"CONTROLLER://{host}:{self.controller_port}")
         advertised = {}
         if self.name != self.host and "broker" in self.roles:
             advertised["advertised.listeners"] = f"PLAINTEXT://{self.name}:{self.port}"

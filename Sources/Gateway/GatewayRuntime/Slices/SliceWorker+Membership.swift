@@ -34,7 +34,7 @@ extension SliceWorker {
         guard let running = current(number), running.membership.directory == nil else { return }
         do {
             let manifest = try directoryManifest(running)
-            let incarnation = try nextIncarnation(running)
+            let incarnation = nextIncarnation(running)
             var options = DirectoryService.Options()
             options.timing.grace = environment.directory.grace
             options.policies = Self.directoryDigest(running.policyDigest)
@@ -70,9 +70,14 @@ extension SliceWorker {
         return manifest
     }
 
-    private func nextIncarnation(_ running: Running) throws -> UInt64 {
+    private func nextIncarnation(_ running: Running) -> UInt64 {
         let next = DirectoryService.nextIncarnation(after: running.inputs.state.incarnation())
-        try running.inputs.state.store(incarnation: next)
+        do {
+            try running.inputs.state.store(incarnation: next)
+        } catch {
+            // It also grows with the time of day, so that a full disk is no reason to stay silent.
+            logger.warning("\(error)")
+        }
         return next
     }
 
