@@ -82,9 +82,12 @@ bench-kafka: deps build  ## Measure three brokers, by themselves and over a slic
 	    SLICECTL_BIN=$$BIN/slicectl WAN_RELAY=$$BIN/wan-relay SLICE_BROKER_BIN=$$BIN/slice-broker \
 	    PYTHONPATH=Tests/Lab $(PYTHON) Tests/Bench/kafka_bench.py $(BENCH_FLAGS)
 
-sim: deps-build  ## Whole Kafka clusters in simulated time (SEEDS=300)
+sim: deps-build  ## Kafka clusters, and a directory of 300 gateways, in simulated time (SEEDS=n)
 	@swift build -c release --scratch-path .build-sim --product simulate && \
 	    SIMULATE_BIN=.build-sim/release/simulate Tests/Simulation/run.sh
+	@swift build -c release --scratch-path .build-sim --product simulate-directory && \
+	    SIMULATE_DIRECTORY_BIN=.build-sim/release/simulate-directory GATEWAYS=300 \
+	    ENDPOINTS=10000 Tests/DirectorySimulation/run.sh
 
 fuzz: deps-build  ## Fuzz every parser for a while (SECONDS_EACH=60)
 	@Tests/Fuzz/run.sh $(or $(SECONDS_EACH),60)

@@ -39,7 +39,8 @@ if [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" kubernetes "* ]]; then
     KUBERNETES_SITE=$(Tests/Clients/site.sh Kubernetes) || exit 1
     export KUBERNETES_SITE
 fi
-needs_build='\ (build|systemd|swift|rooms|sim|lab|interop|scenarios|bench|wire|clients|kafka)\ '
+needs_build='\ (build|systemd|swift|rooms|sim|directory|lab|interop|scenarios|bench|wire|clients'
+needs_build+='|kafka)\ '
 if [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " =~ $needs_build ]]; then
     printf '== build\n'
     start=$SECONDS
@@ -55,11 +56,12 @@ suite reference $python Tests/NoiseTests/reference/wireguard_reference.py check
 suite systemd Tests/Systemd/check.sh
 # Apart, because the second keeps every core busy and the first has sockets with patience.
 calculating='RaftTests|ReplicationTests|MetadataTests|CommitLogTests|GroupsTests'
-calculating+='|BrokerCoreTests|Kafka(Wire|Records)Tests'
+calculating+='|BrokerCoreTests|Kafka(Wire|Records)Tests|SliceDirectoryTests'
 suite swift quiet swift test -c release --skip-build --skip "$calculating"
 suite rooms quiet swift test -c release --skip-build --filter "$calculating"
 suite sim Tests/Simulation/run.sh
 suite kubernetes $python -m pytest -q Tests/Kubernetes
+suite directory Tests/DirectorySimulation/run.sh
 suite wire $python -m pytest -q Tests/KafkaWire
 suite clients $python -m pytest -q Tests/Clients
 suite lab $python -m pytest -q Tests/Lab

@@ -3,12 +3,13 @@
 import itertools
 import json
 import random
+import socket
 
 import pytest
 
-from lab import CLUSTERS, Lab, ThreeClusters, capture, wait_until
+from lab import CLUSTERS, Lab, ThreeClusters, wait_until
 from lab.gateways import Gateway, Slice, address_of
-from lab.matrix import Matrix, Place
+from lab.matrix import Inside, Matrix, Place
 
 from conftest import needs_root
 
@@ -39,6 +40,7 @@ class PolicyWorld:
     namespace in one cluster: the n-th in the n-th cluster, around and around."""
 
     def __init__(self, lab):
+        self.lab = lab
         self.clusters = ThreeClusters(lab, "delay 1ms", endpoints=4)
         self.slices = [Slice(self.clusters, name, 51820 + n, prefixes=PREFIXES[name],
                              namespaces=NAMESPACES, isolation="strict", regions=REGIONS,
@@ -156,6 +158,42 @@ def test_not_one_packet_crosses_slices(policy_world, matrix):
     pairs = [(a.name, b.name) for a, b in itertools.product(payments, orders)]
     pairs += [(b, a) for a, b in pairs]
     assert matrix.reached(matrix.every_trial(pairs=pairs), window=2) == set()
+
+
+@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.nightly)])
+def test_without_a_daemon_the_rules_stay(policy_world, matrix, times):
+    """Killed and started again: at no time does more get through than the policies allow, nor
+    anything from slice to slice."""
+    one = policy_world.slices[0]
+    trials = matrix.every_trial(pairs=policy_world.pairs(one))
+    expected = policy_world.expected(one, trials)
+    other = [place.name for key, place in policy_world.places.items() if key[0] == "orders"]
+    strangers = matrix.every_trial(versions=(4,), pairs=[
+        (a, (one.name, NAMESPACES[0])) for a in other])
+    west = policy_world.gateways["west"]
+    for _ in range(times):
+        west.kill()
+        reached = matrix.reached([*trials, *strangers], window=1)
+        assert reached <= expected, told(reached - expected)
+        west.start()
+        for each in policy_world.slices:
+            policy_world.wait_until_agreed(each, 20)
+    hold(policy_world, matrix, one)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_an_endpoint_reaches_no_port_of_a_gateway_but_that_for_names(policy_world, version):
+    place = policy_world.places["payments", "apps"]
+    for gateway in policy_world.gateways.values():
+        address = next(text.split("/")[0] for text in gateway.status("payments")["addresses"]
+                       if (":" in text) == (version == 6))
+        with Inside(place.path):
+            for port in (53, 7946, 22, 80):
+                with socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET) as one:
+                    one.settimeout(0.4)
+                    reached = one.connect_ex((address, port)) == 0
+                    # Names are answered by the gateway next door, not by those far away.
+                    assert reached == (port == 53 and gateway.cluster == "west"), (address, port)
 
 
 def random_selector(chance):

@@ -266,8 +266,11 @@ package struct DirectoryNode: Sendable {
             peers[place].entriesIncarnation = 0
             peers[place].version = 0
             peers[place].needsAll = false
-            // A gateway whose counter was lost may begin again.
-            peers[place].incarnation = 0
+            // A gateway whose counter was lost may begin again; not one that speaks just now.
+            let following = peers[place].following
+            peers[place].incarnation = max(
+                following.phase == .live ? following.incarnation : 0,
+                peers[place].serving?.incarnation ?? 0)
             // What we said that we have is gone: a delta would have nothing to add to.
             if peers[place].following.phase == .greeted, peers[place].following.shadow == nil {
                 endFollowing(place, "its entries were dropped", retryAt: now)

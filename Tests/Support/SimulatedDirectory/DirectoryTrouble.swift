@@ -45,7 +45,7 @@ package final class DirectoryTrouble {
             simulation.start(place)
         }
         for _ in 0..<120 {
-            trouble()
+            try trouble()
             for _ in 0..<4 {
                 simulation.run(for: simulation.random.delay(.zero...(.milliseconds(500))))
                 try check()
@@ -60,7 +60,7 @@ package final class DirectoryTrouble {
 
     // MARK: What happens
 
-    private func trouble() {
+    private func trouble() throws {
         let place = simulation.random.below(count)
         let other = simulation.random.below(count)
         switch simulation.random.below(24) {
@@ -77,7 +77,7 @@ package final class DirectoryTrouble {
         case 20: if simulation.gateways[place].node != nil { simulation.kill(place) }
         case 21: revive(place)
         case 22: newManifest(place)
-        default: haunt(place)
+        default: try haunt(place)
         }
     }
 
@@ -166,7 +166,7 @@ package final class DirectoryTrouble {
     }
 
     /// Someone of an earlier life of a cluster's gateway speaks again: it has that number.
-    private func haunt(_ place: Int) {
+    private func haunt(_ place: Int) throws {
         guard simulation.gateways[place].node != nil, simulation.gateways[place].incarnation > 1,
             place != babbler
         else { return }
@@ -174,7 +174,12 @@ package final class DirectoryTrouble {
         simulation.kill(place)
         simulation.gateways[place].incarnation = incarnation - 2
         simulation.start(place)
-        simulation.run(for: simulation.random.delay(.seconds(1)...(.seconds(6))))
+        // Watched all the while: what is dropped meanwhile is not gone back to.
+        let end = simulation.now + simulation.random.delay(.seconds(1)...(.seconds(6)))
+        while simulation.now < end {
+            simulation.run(for: .milliseconds(100))
+            try check()
+        }
         simulation.kill(place)
         simulation.gateways[place].incarnation = incarnation
         simulation.start(place)

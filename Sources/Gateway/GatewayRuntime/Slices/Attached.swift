@@ -18,6 +18,9 @@ extension SliceWorker {
         var owner: String?
         var boot = SliceState.bootID
         var problem: String?
+        /// Its namespace is not there, or another one is in its place. Then, and only then, the
+        /// others are told that it has gone.
+        var isAway = false
 
         /// Whether the namespace that the reference leads to may take this place. People point at
         /// names, and whatever has the name is meant; a process number and a container are not

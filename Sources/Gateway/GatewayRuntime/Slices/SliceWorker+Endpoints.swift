@@ -100,14 +100,17 @@ extension SliceWorker {
                 let namespace = try Self.open(endpoint.reference)
                 let cookie = try refuseUnfit(namespace, for: endpoint)
                 guard endpoint.isStill(namespace, cookie: cookie) else {
+                    attached[endpoint.key]?.isAway = true
                     throw SliceFailure(
                         "gone: \(endpoint.reference) now belongs to another namespace")
                 }
                 open[endpoint.key] = namespace
                 attached[endpoint.key]?.identity = namespace.identity
                 attached[endpoint.key]?.cookie = cookie
+                attached[endpoint.key]?.isAway = false
                 note(endpoint.key, nil)
             } catch let error as LinuxError where error.isAbsent {
+                attached[endpoint.key]?.isAway = true
                 note(endpoint.key, "gone: \(endpoint.reference) is not there; its addresses wait")
             } catch {
                 note(endpoint.key, SliceFailure.lines(error).joined(separator: "; "))

@@ -112,7 +112,7 @@ extension SliceWorker {
     /// What this cluster tells the others, if it is not what it has told.
     func tellOwn(_ running: Running) {
         let membership = running.membership
-        let endpoints = attached.values.filter { $0.problem == nil }
+        let endpoints = attached.values.filter { !$0.isAway }
             .sorted { $0.key < $1.key }
             .compactMap { endpoint -> EndpointRecord? in
                 guard isAdmitted(endpoint.key, running),
