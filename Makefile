@@ -22,8 +22,7 @@ RUN_PACKAGES := iproute2 iputils-ping nftables procps kcat python3-pip
 TEST_PACKAGES := $(RUN_PACKAGES) python3-pytest python3-cryptography wireguard-go \
 	wireguard-tools openvpn openssl iperf3 tcpdump socat util-linux libcap2-bin systemd gcc \
 	librdkafka-dev containernetworking-plugins podman crun busybox-static python3-jsonschema \
-	python3-yaml
-	librdkafka-dev dnsutils
+	python3-yaml dnsutils
 
 .PHONY: help deps deps-build deps-run deps-test build programs demo test bench bench-tunnel bench-kafka sim fuzz fmt lint \
 	install uninstall clean

@@ -16,9 +16,8 @@ MAX_COLUMNS = 100
 # Rooms that think: no system, no clock, no tasks. Beside what Package.swift lets them use:
 PURE = {
     "Bytes", "Timing", "Addresses", "Noise", "Packets", "Tunnel", "SliceModel", "SlicePolicy",
-    "SliceDirectory", "AdminAPI", "CNIModel", "WanModel", "BrokerConfig",
-    "SliceDNS", "SliceAudit",
-    "SliceDNS", "StatusPages", "AdminAPI", "WanModel", "BrokerConfig",
+    "SliceDirectory", "SliceDNS", "SliceAudit", "AdminAPI", "CNIModel", "StatusPages", "WanModel",
+    "BrokerConfig",
 }
 # Pure too, with NIOCore for its ByteBuffer and for nothing else.
 BUFFER_ONLY = {

@@ -27,9 +27,7 @@ package struct FuzzTarget: Sendable {
 
     /// All targets by name, without the canary.
     package static let all: [FuzzTarget] =
-        noise + packets + packetPath + texts + names + [netlink, device] + kafka
-        noise + packets + packetPath + texts + [audit, netlink, device] + kafka
-        noise + packets + packetPath + texts + [netlink, device] + directory + kafka
+        noise + packets + packetPath + texts + names + [audit, netlink, device] + directory + kafka
 
     package static func named(_ name: String) -> FuzzTarget? {
         (all + [canary]).first { $0.name == name }

@@ -26,7 +26,6 @@ extension FuzzTarget {
             }
         ) { AdminRoute.fuzz($0) },
         FuzzTarget("cni", words: cniWords, seeds: { cniSeeds }) { CNIFuzz.run($0) },
-        FuzzTarget("manifest", words: yaml + manifestWords, seeds: { [Array(manifest.utf8)] }) {
         FuzzTarget(
             "manifest", words: yaml + manifestWords,
             seeds: {
