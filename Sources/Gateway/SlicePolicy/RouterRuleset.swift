@@ -49,7 +49,8 @@ package struct RouterRuleset: Hashable, Sendable {
         case staleRelated
     }
 
-    private static let policyCounters: Set<Counter> = [
+    /// There only with policies.
+    package static let policyCounters: Set<Counter> = [
         .deniedByPolicy, .unknownEndpoint, .invalidState, .staleRelated,
     ]
 
