@@ -32,11 +32,8 @@ private final class Client {
             inet_pton(AF_INET6, address, &to.sin6_addr)
             result = Self.connect(fd, &to)
         }
-        if result != 0 {
-            let code = errno
-            close(fd)
-            throw LinuxError("connect", address, errno: code)
-        }
+        // What throws here is closed by the deinit: the object is whole.
+        if result != 0 { throw LinuxError("connect", address, errno: errno) }
     }
 
     deinit { close(fd) }
