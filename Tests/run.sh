@@ -56,7 +56,7 @@ suite reference $python Tests/NoiseTests/reference/wireguard_reference.py check
 suite systemd Tests/Systemd/check.sh
 # Apart, because the second keeps every core busy and the first has sockets with patience.
 calculating='RaftTests|ReplicationTests|MetadataTests|CommitLogTests|GroupsTests'
-calculating+='|BrokerCoreTests|Kafka(Wire|Records)Tests|SliceDirectoryTests'
+calculating+='|BrokerCoreTests|Kafka(Wire|Records)Tests|Slice(Directory|Policy)Tests'
 suite swift quiet swift test -c release --skip-build --skip "$calculating"
 suite rooms quiet swift test -c release --skip-build --filter "$calculating"
 suite sim Tests/Simulation/run.sh
