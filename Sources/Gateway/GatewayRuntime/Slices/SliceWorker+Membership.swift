@@ -1,4 +1,5 @@
 import Addresses
+import ConfigFile
 import AdminAPI
 import LinuxNet
 import Logging
@@ -37,6 +38,8 @@ extension SliceWorker {
             let incarnation = nextIncarnation(running)
             var options = DirectoryService.Options()
             options.timing.grace = environment.directory.grace
+            // Whatever the owner may sign travels.
+            options.limits.manifestBytes = ManifestLimits.document.bytes
             options.policies = Self.directoryDigest(running.policyDigest)
             options.restored = restoredDirectory(running)
             let latest = running.membership.latest
