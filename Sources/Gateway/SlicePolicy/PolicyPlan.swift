@@ -44,6 +44,8 @@ package struct PolicyPlan: Hashable, Sendable {
         package static let udp: UInt32 = 2
         package static let sctp: UInt32 = 3
         package static let icmp: UInt32 = 4
+        /// Ports that no policy names.
+        package static let otherPorts: UInt32 = 15
         package static let firstPortClass: UInt32 = 16
 
         package static func of(_ transport: PortMatch.Transport) -> UInt32 {

@@ -88,17 +88,15 @@ package struct PolicyRules: Hashable, Sendable {
     var portMaps: String {
         var text = ""
         for transport in Self.withPorts {
-            let lines = plan.ports[transport]?.intervals.map { interval in
+            let classes = plan.ports[transport] ?? PortClasses()
+            let lines = classes.covering(other: PolicyPlan.TransportID.otherPorts).map { interval in
                 let (low, high) = (interval.ports.lowerBound, interval.ports.upperBound)
                 return (low == high ? "\(low)" : "\(low)-\(high)")
                     + " : \(Self.classID(interval.id))"
             }
             text += "\n\tmap \(transport.rawValue)-ports {\n\t\ttype inet_service : classid\n"
             text += "\t\tflags interval\n"
-            if let lines, !lines.isEmpty {
-                text += "\t\telements = { " + lines.joined(separator: ",\n\t\t\t") + " }\n"
-            }
-            text += "\t}\n"
+            text += "\t\telements = { " + lines.joined(separator: ",\n\t\t\t") + " }\n\t}\n"
         }
         typealias ID = PolicyPlan.TransportID
         let transports = [
@@ -117,6 +115,10 @@ package struct PolicyRules: Hashable, Sendable {
     /// together for connection tracking, and apart again behind it. An ICMP error is `related`: it
     /// carries the mark of the connection that it is about, and passes with it. While that waits
     /// to be decided anew the error is dropped, and comes again with the next packet.
+    ///
+    /// A map of ranges that has just been made shows its elements some tens of microseconds after
+    /// the rules that use it (seen on Linux 6.18). All ports are in these maps, so that what finds
+    /// none is dropped, and not judged as if no policy named its port.
     var chains: String {
         func counted(_ counter: RouterRuleset.Counter) -> String {
             "counter name \"\(counter.rawValue)\" drop"
@@ -160,6 +162,7 @@ package struct PolicyRules: Hashable, Sendable {
             text += "\t\tct direction reply meta priority set \(name) sport map @\(name)-ports\n"
         }
         text += """
+            \t\tmeta l4proto { tcp, udp, sctp } meta priority 0:0 \(counted(.undecided))
             \t\tmeta mark . meta priority vmap @decisions
             \t\tmeta priority set 0:0
             \t\tmeta priority set meta l4proto map @transports

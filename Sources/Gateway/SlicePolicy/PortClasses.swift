@@ -37,6 +37,20 @@ struct PortClasses: Hashable, Sendable {
         }
     }
 
+    /// Every port is in one of these, those that are nobody's under `other`.
+    func covering(other: UInt32) -> [Interval] {
+        var all: [Interval] = []
+        var next = 0
+        for interval in intervals {
+            let (low, high) = (Int(interval.ports.lowerBound), Int(interval.ports.upperBound))
+            if low > next { all.append(Interval(ports: UInt16(next)...UInt16(low - 1), id: other)) }
+            all.append(interval)
+            next = high + 1
+        }
+        if next < 65536 { all.append(Interval(ports: UInt16(next)...65535, id: other)) }
+        return all
+    }
+
     var nextID: UInt32? { intervals.last.map { $0.id + 1 } }
 
     /// The classes that make up a range of one of the policies.

@@ -45,13 +45,15 @@ package struct RouterRuleset: Hashable, Sendable {
         case unknownEndpoint
         /// Belongs to no connection in any way that the kernel knows.
         case invalidState
+        /// Came in the moment in which new rules for ports were made.
+        case undecided
         /// An ICMP error about a connection that has still to be judged by new policies.
         case staleRelated
     }
 
     /// There only with policies.
     package static let policyCounters: Set<Counter> = [
-        .deniedByPolicy, .unknownEndpoint, .invalidState, .staleRelated,
+        .deniedByPolicy, .unknownEndpoint, .invalidState, .undecided, .staleRelated,
     ]
 
     package var tunnel: String
