@@ -76,7 +76,8 @@ def test_a_service_is_answered_nearest_first(names):
     found = names.dig("A", NAME)
     assert sorted(found) == sorted(names.address(f"broker-{name}") for name in CLUSTERS)
     assert found[0] == names.address("broker-west")
-    wait_until(lambda: names.dig("A", NAME)[-1] == names.address("broker-central"), 30,
+    # Round trips are smoothed: one that was slow at first takes a while to be forgotten.
+    wait_until(lambda: names.dig("A", NAME)[-1] == names.address("broker-central"), 75,
                "the farthest cluster to come last")
     assert sorted(names.dig("AAAA", NAME)) == sorted(
         names.address(f"broker-{name}", 6) for name in CLUSTERS)
