@@ -23,7 +23,6 @@ extension SliceWorker {
         var roundTrips: [PublicKey: (time: Nanoseconds, at: Instant)] = [:]
         var tunnelEnded = false
         let membership = SliceMembership()
-        var told: (endpoints: [EndpointRecord], services: [ServiceRecord]) = ([], [])
         var policies: PolicyState
         /// What they are made from has changed since they were made.
         var policiesAreStale = true

@@ -1,4 +1,5 @@
 import AdminAPI
+import Bytes
 import ConfigFile
 import LinuxNet
 import Logging
@@ -171,10 +172,7 @@ extension SliceWorker {
     }
 
     private static func hexDigest(_ manifest: SliceManifest) -> String {
-        ManifestDigest(of: manifest).bytes.map { byte in
-            let digits = String(byte, radix: 16)
-            return digits.count == 1 ? "0" + digits : digits
-        }.joined()
+        Hex.encode(ManifestDigest(of: manifest).bytes)
     }
 }
 

@@ -124,17 +124,15 @@ extension SliceWorker {
                 return EndpointRecord(
                     key: endpoint.key, addresses: lease.addresses, labels: endpoint.labels)
             }
-        if endpoints != membership.endpoints {
+        let isMoved = endpoints != membership.endpoints
+        if isMoved {
             membership.endpoints = endpoints
             running.policiesAreStale = true
             membership.health?.set(healthTargets(running))
         }
         let services = ownServices(running)
-        guard endpoints != running.told.endpoints || services != running.told.services else {
-            return
-        }
+        guard isMoved || services != membership.services else { return }
         membership.services = services
-        running.told = (endpoints, services)
         membership.directory?.setOwn(endpoints: endpoints, services: services)
         refreshNames(running)
     }
@@ -152,14 +150,19 @@ extension SliceWorker {
             }
     }
 
+    /// Of this cluster.
+    private func members(of service: Service, _ running: Running) -> [EndpointRecord] {
+        running.membership.endpoints.filter {
+            $0.key.namespace == service.namespace
+                && service.members.matches($0.key.endpoint, $0.labels)
+        }
+    }
+
     private func ownServices(_ running: Running) -> [ServiceRecord] {
         let membership = running.membership
         return offered(running).map { service in
             let key = ServiceRecord.Key(service.namespace, service.name)
-            let members = membership.endpoints.filter {
-                $0.key.namespace == service.namespace
-                    && service.members.matches($0.key.endpoint, $0.labels)
-            }.map { record in
+            let members = members(of: service, running).map { record in
                 let id = HealthTarget.ID(key, record.key.endpoint)
                 return ServiceRecord.Member(
                     endpoint: record.key.endpoint,
@@ -190,10 +193,7 @@ extension SliceWorker {
         offered(running).flatMap { service -> [HealthTarget] in
             guard let check = service.check else { return [] }
             let key = ServiceRecord.Key(service.namespace, service.name)
-            return running.membership.endpoints.filter {
-                $0.key.namespace == service.namespace
-                    && service.members.matches($0.key.endpoint, $0.labels)
-            }.map {
+            return members(of: service, running).map {
                 HealthTarget(
                     id: .init(key, $0.key.endpoint), addresses: $0.addresses, check: check)
             }

@@ -1,4 +1,5 @@
 import Addresses
+import Bytes
 import AdminAPI
 import LinuxNet
 import Logging
@@ -20,7 +21,7 @@ extension SliceWorker {
         let plan = running.plan
         var status = SliceStatus(
             name: plan.slice.text, manifestVersion: plan.version,
-            manifestDigest: Self.hex(ManifestDigest(of: running.inputs.manifest).bytes),
+            manifestDigest: Hex.encode(ManifestDigest(of: running.inputs.manifest).bytes),
             interface: running.tun.name, routerNamespace: running.router.name,
             publicKey: plan.publicKey.base64, listenPort: plan.listenPort, mtu: running.mtu,
             isolation: running.inputs.manifest.isolation.rawValue,
@@ -72,7 +73,7 @@ extension SliceWorker {
                 endpoints: peer.endpoints, services: peer.services,
                 ageSeconds: peer.lastWordAge.map { Double($0.count) / 1e9 },
                 manifestVersion: peer.facts?.manifestVersion,
-                manifestDigest: peer.facts.map { Self.hex($0.manifestDigest.bytes) },
+                manifestDigest: peer.facts.map { Hex.encode($0.manifestDigest.bytes) },
                 policyDigest: peer.facts.flatMap { PolicyDigest(bytes: $0.policyDigest.bytes) }?
                     .description,
                 problems: problems)
@@ -176,13 +177,6 @@ extension SliceWorker {
             state: problems.isEmpty ? .up : link == nil ? .down : .degraded, problems: problems,
             labels: endpoint.labels == .none ? nil : endpoint.labels.dictionary,
             owner: endpoint.owner)
-    }
-
-    private static func hex(_ bytes: [UInt8]) -> String {
-        bytes.map { byte in
-            let digits = String(byte, radix: 16)
-            return digits.count == 1 ? "0" + digits : digits
-        }.joined()
     }
 
     private static func capitalized(_ word: String) -> String {
