@@ -14,6 +14,7 @@ FIGURES = [
     Figure("consume", "Consumed by one client", "MB/s", 1e-6, True, "consume"),
     Figure("killed", "Slowest record when the leader gets kill -9", "s", 1, False, "fault"),
     Figure("cut", "Slowest record when the leader's cluster is cut off", "s", 1, False, "fault"),
+    Figure("moved", "Until another leads, the leader's cluster cut off", "s", 1, False, "fault"),
     Figure("ready", "Start of all three until they serve", "ms", 1e3, False, "start"),
     Figure("rest", "Resident memory of a broker at rest", "MB", 1e-6, False, "start"),
     Figure("busy", "Resident memory of a broker after all of it", "MB", 1e-6, False, "consume"),

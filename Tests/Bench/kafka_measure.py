@@ -11,6 +11,9 @@ SAFE = ("acks=all", "enable.idempotence=true")
 # The defaults of Apache Kafka's own producer; librdkafka's own are larger.
 DEFAULT = ("batch.size=16384", "linger.ms=0")
 LARGE = ("batch.size=131072", "linger.ms=5")
+# With idempotence librdkafka has one batch of a partition under way (it compares records with the
+# five batches a broker remembers): a longer queue only takes longer to empty at the end.
+QUEUE = ("queue.buffering.max.messages=20000",)
 # As Apache Kafka's own clients do; librdkafka's socket holds small requests back by itself.
 EAGER = ("socket.nagle.disable=true",)
 FRESH = ("topic.metadata.refresh.interval.ms=200",)
@@ -60,7 +63,7 @@ class Measure:
     def consume(self):
         """What was written before, from the page cache."""
         topic = self.create("read")
-        self.produce(1000, 0, self.seconds, *LARGE, topic=topic)
+        self.produce(1000, 0, self.seconds, *LARGE, *QUEUE, topic=topic)
         records = self.details["produce " + topic]["delivered"]
         done = self.run("consume", topic, records, 60, "fetch.min.bytes=1",
                         "queued.min.messages=1000000", "queued.max.messages.kbytes=1000000")
@@ -75,8 +78,20 @@ class Measure:
         if self.place.name == LOOPBACK:
             return
         # librdkafka waits a minute by itself for an answer that cannot come.
-        self.fault("cut", self.place.cut, lambda leader: self.place.world.relay.heal("*"),
-                   "socket.timeout.ms=1000")
+        self.fault("cut", self.cut_and_watch, lambda leader: self.place.world.relay.heal("*"),
+                   "socket.timeout.ms=500")
+
+    def cut_and_watch(self, leader):
+        """Tells how long the partition is without a leader: the brokers' part of what the client
+        waits for."""
+        self.place.cut(leader)
+        began = time.monotonic()
+        wait_until(lambda: self.leader("fault-cut") != leader, 20, "another leader")
+        self.say("moved", time.monotonic() - began)
+
+    def leader(self, topic):
+        return self.kafka.ctl_json(
+            "topics", "describe", topic, via=self.kafka[1])["partitions"][0]["leader"]
 
     # --- parts of them -------------------------------------------------------------------------
 
@@ -102,7 +117,7 @@ class Measure:
         return self.run("produce", topic, size, rate, seconds, *SAFE, *settings)
 
     def rate(self, key, size, settings):
-        self.say(key, self.produce(size, 0, self.seconds, *settings)["per_second"])
+        self.say(key, self.produce(size, 0, self.seconds, *settings, *QUEUE)["per_second"])
 
     def fault(self, key, strike, mend, *settings):
         """The slowest record at 1,000 per second when the leader of the one partition is lost
@@ -115,12 +130,9 @@ class Measure:
             self.client, "produce", self.kafka.bootstrap, topic, 1000, 1000, 15, *SAFE,
             "linger.ms=0", *FRESH, *settings, label=topic)
 
-        def end():
-            found = self.kafka.ctl_json("topics", "describe", topic, via=self.kafka[1])
-            return found["partitions"][0]
         began = time.monotonic()
         wait_until(lambda: time.monotonic() - began > 5, 10, "the producer to get going")
-        assert end()["leader"] == 2, end()
+        assert self.leader(topic) == 2, "the leader moved before anything was done to it"
         strike(2)
         status = path.wait(60)
         told = json.loads(path.output().strip().splitlines()[-1])

@@ -92,14 +92,17 @@ percent.
 - **Acknowledged at 1,000 records/s**: from handing a record to librdkafka until its delivery
   report, for {2 * seconds} s, linger 0, `socket.nagle.disable=true`. Between clusters 10 ms apart
   a record takes 20 ms where its leader is in the producer's cluster, and 40 ms elsewhere, before
-  anything else; and librdkafka has five requests under way at most.
+  anything else; and with idempotence librdkafka has one batch of a partition under way: the next
+  waits until it is acknowledged, which is what all of the column is bound by.
 - **Consumed**: everything of a topic that was written just before, by one client that asks all
   partitions from the beginning; from the first records on.
 - **Slowest record**: 1,000 records per second into one partition whose leader gets `kill -9`, or
   whose cluster is cut off from the others without a word, after 5 of 15 s; the longest that any
   record waited for its acknowledgement. Both the brokers' timeouts and the client's are the
   defaults, but for `topic.metadata.refresh.interval.ms=200`, and where a cluster is cut off
-  `socket.timeout.ms=1000`: librdkafka waits a minute for an answer that cannot come.
+  `socket.timeout.ms=500`: librdkafka waits a minute for an answer that cannot come, and looks once
+  a second whether it has waited long enough. The brokers' part of it is the line below: from the
+  cut until another broker leads the partition, asked every few hundredths of a second.
 - **Start**: three brokers started at once, from the first process until the last says that it is
   ready.
 - **Memory**: the largest resident set of the three: at rest with 100 partitions of three replicas,
