@@ -17,7 +17,8 @@ CNI_BIN ?= $(PREFIX)/lib/cni
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
 BUILD_PACKAGES := libsodium-dev libmnl-dev libnftables-dev libyaml-dev zlib1g-dev \
-	libzstd-dev liblz4-dev libsnappy-dev pkg-config python3
+	libzstd-dev liblz4-dev libsnappy-dev pkg-config python3 \
+	$(if $(filter x86_64,$(shell uname -m)),libipsec-mb-dev)
 RUN_PACKAGES := iproute2 iputils-ping nftables procps kcat python3-pip
 TEST_PACKAGES := $(RUN_PACKAGES) python3-pytest python3-cryptography wireguard-go \
 	wireguard-tools openvpn openssl iperf3 tcpdump socat util-linux libcap2-bin systemd gcc \
@@ -82,7 +83,8 @@ bench-kafka: deps build  ## Measure three brokers, by themselves and over a slic
 	    PYTHONPATH=Tests/Lab $(PYTHON) Tests/Bench/kafka_bench.py $(BENCH_FLAGS)
 
 sim: deps-build  ## Kafka clusters, and a directory of 300 gateways, in simulated time (SEEDS=n)
-	@swift build -c release --scratch-path .build-sim --product simulate && \
+	@swift build -c release --scratch-path .build-sim --static-swift-stdlib \
+	    -Xswiftc -cross-module-optimization --product simulate && \
 	    SIMULATE_BIN=.build-sim/release/simulate Tests/Simulation/run.sh
 	@swift build -c release --scratch-path .build-sim --product simulate-directory && \
 	    SIMULATE_DIRECTORY_BIN=.build-sim/release/simulate-directory GATEWAYS=300 \

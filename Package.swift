@@ -67,6 +67,7 @@ let package = Package(
         system("CSnappy", pkgConfig: "snappy", debian: "libsnappy-dev"),
         .target(name: "CChecksum", path: "Sources/C/CChecksum"),
         .target(name: "CLinux", path: "Sources/C/CLinux"),
+        .target(name: "CIPSecMB", path: "Sources/C/CIPSecMB"),
 
         // Support
         room("Bytes", in: "Support"),
@@ -77,7 +78,7 @@ let package = Package(
         room("ConfigFile", in: "Support", uses: ["Addresses", "Timing", "CYaml"]),
 
         // Gateway, pure
-        room("Noise", in: "Gateway", uses: ["Bytes", "Timing", "CSodium"]),
+        room("Noise", in: "Gateway", uses: ["Bytes", "Timing", "CSodium", "CIPSecMB"]),
         room("Packets", in: "Gateway", uses: ["Bytes", "Addresses"]),
         room("Tunnel", in: "Gateway", uses: ["Noise", "Packets", "Bytes", "Timing", "Addresses"]),
         room(
@@ -143,8 +144,8 @@ let package = Package(
         program(
             "slice-gateway",
             uses: [
-                "GatewayRuntime", "SliceModel", "LinuxNet", "Telemetry", "ConfigFile", "CLinux",
-                argumentParser, logging,
+                "GatewayRuntime", "SliceModel", "Noise", "LinuxNet", "Telemetry", "ConfigFile",
+                "CLinux", argumentParser, logging,
             ]),
         program(
             "slicectl",

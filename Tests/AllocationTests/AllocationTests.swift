@@ -34,10 +34,24 @@ struct AllocationTests {
 
     // MARK: TUN to underlay
 
+    /// A cipher, and whether in its fast form where the host has it.
+    struct Protection: CustomTestStringConvertible {
+        var suite = TransportSuite.chaChaPoly
+        var isWide = false
+        var testDescription: String { suite.rawValue + (isWide ? ", wide" : "") }
+
+        static let all = TransportSuite.allCases.filter(\.isAvailable).flatMap { suite in
+            [false, true].map { Protection(suite: suite, isWide: $0) }
+        }
+    }
+
     /// Sends `read` until 100,000 segments have left; `sealed` counts them.
-    private func send(_ read: [UInt8]) -> (counts: allocation_counts, sealed: Int) {
-        let tunnel = EstablishedTunnel()
+    private func send(
+        _ read: [UInt8], _ protection: Protection = Protection()
+    ) -> (counts: allocation_counts, sealed: Int) {
+        let tunnel = EstablishedTunnel(suite: protection.suite)
         var outbound = Outbound(forwarding: tunnel.forwarding)
+        if protection.isWide { outbound.cipher.widen() }
         let fresh = UnsafeMutableRawBufferPointer.allocate(byteCount: read.count, alignment: 64)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: read.count, alignment: 64)
         defer {
@@ -74,10 +88,10 @@ struct AllocationTests {
         return sum
     }
 
-    @Test(arguments: [false, true])
-    func superPackets(v6: Bool) {
+    @Test(arguments: [false, true], Protection.all)
+    func superPackets(v6: Bool, protection: Protection) {
         let read = EstablishedTunnel.superPacket(v6: v6, payload: 64_000, segment: 1340)
-        let (counts, sealed) = send(read)
+        let (counts, sealed) = send(read, protection)
         expectNothing(counts)
         #expect(sealed >= Self.packets)
     }
@@ -169,9 +183,15 @@ struct AllocationTests {
     }()
 
     @Test(arguments: arrivals)
-    func messages(_ arrival: Arrival) throws {
-        let tunnel = EstablishedTunnel()
+    func messages(_ arrival: Arrival) throws { try receive(arrival, Protection()) }
+
+    @Test(arguments: Protection.all)
+    func ciphers(_ protection: Protection) throws { try receive(Self.arrivals[0], protection) }
+
+    private func receive(_ arrival: Arrival, _ protection: Protection) throws {
+        let tunnel = EstablishedTunnel(suite: protection.suite)
         var inbound = Inbound(forwarding: tunnel.forwarding)
+        if protection.isWide { inbound.cipher.widen() }
         let size = arrival.plain.count + TransportMessage.overhead
         let batch = 64
         let slab = UnsafeMutableRawBufferPointer.allocate(byteCount: size * batch, alignment: 64)

@@ -31,13 +31,17 @@ LIMIT = 11.5 * 60  # seconds: no round is begun that would end later, unless ask
 NEEDS_WIRE = {"rtt", "busy", "steady"}  # told without the round-trip time of no tunnel
 
 
+def word_for(contender):
+    return contender.replace(",", "").replace(" ", "-")
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, help="how often all is measured (5; quick: 1)")
     parser.add_argument("--quick", action="store_true", help="short measurements, no report")
     parser.add_argument("--only", action="append", default=[], metavar="WORD[,WORD]",
                         help=f"measurements ({', '.join(GROUPS)}) or contenders "
-                        f"({', '.join(name.replace(' ', '-') for name in CONTENDERS)})")
+                        f"({', '.join(map(word_for, CONTENDERS))})")
     parser.add_argument("--json", metavar="FILE", help="write every number measured")
     parser.add_argument("--report", metavar="DIR", type=Path,
                         help="write Benchmarks.md and its charts there (Docs, if all is measured)")
@@ -46,7 +50,7 @@ def arguments():
     options.limit = LIMIT if options.rounds is None else float("inf")
     options.rounds = options.rounds or (1 if options.quick else 5)
     words = [word for many in options.only for word in many.split(",") if word]
-    names = {name.replace(" ", "-"): name for name in CONTENDERS}
+    names = {word_for(name): name for name in CONTENDERS}
     unknown = [word for word in words if word not in GROUPS and word not in names]
     if unknown:
         parser.error(f"--only does not know {', '.join(unknown)}")

@@ -4,10 +4,11 @@ from html import escape
 
 from figures import CONTENDERS
 
-COLOURS = {"slice-gateway": "#2f81f7", "wireguard-go": "#c98500", "openvpn": "#3a9d5d",
+COLOURS = {"slice-gateway": "#2f81f7", "slice-gateway, AES": "#8957e5",
+           "wireguard-go": "#c98500", "openvpn": "#3a9d5d",
            "no tunnel": "#8b949e"}
 WIDTH, MARGIN = 760, 12
-LABEL_WIDTH, VALUE_WIDTH = 112, 92
+LABEL_WIDTH, VALUE_WIDTH = 130, 92
 BAR, GAP, TITLE, SPACE = 16, 4, 24, 14
 STYLE = """
     text { font: 13px system-ui, sans-serif; fill: #57606a; }

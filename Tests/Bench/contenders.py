@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from figures import NOTHING, OPENVPN, OURS, WIREGUARD_GO
+from figures import NOTHING, OPENVPN, OURS, OURS_AES, WIREGUARD_GO
 from lab import DirectPair, LabError, OpenVPNPair, WireGuardGo, run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -68,6 +68,12 @@ class Ours(WireGuard):
         return super().start()
 
 
+class OursWithAES(WireGuard):
+    def start(self):
+        self.command = (find_gateway(), "wireguard", "-f", "--cipher", "aes-256-gcm")
+        return super().start()
+
+
 class OpenVPN(Contender):
     def start(self):
         tunnel = OpenVPNPair(
@@ -77,7 +83,8 @@ class OpenVPN(Contender):
         return tunnel.started
 
 
-KINDS = {OURS: Ours, WIREGUARD_GO: WireGuard, OPENVPN: OpenVPN, NOTHING: NoTunnel}
+KINDS = {OURS: Ours, OURS_AES: OursWithAES, WIREGUARD_GO: WireGuard, OPENVPN: OpenVPN,
+         NOTHING: NoTunnel}
 
 
 def versions():

@@ -4,8 +4,9 @@ import statistics
 from dataclasses import dataclass
 
 OURS, WIREGUARD_GO, OPENVPN, NOTHING = "slice-gateway", "wireguard-go", "openvpn", "no tunnel"
+OURS_AES = "slice-gateway, AES"
 PEERS = WIREGUARD_GO, OPENVPN
-CONTENDERS = OURS, *PEERS, NOTHING
+CONTENDERS = OURS, OURS_AES, *PEERS, NOTHING
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The results as text for a terminal, and as Docs/Benchmarks.md with its charts."""
 
 import chart
-from figures import CONTENDERS, NOTHING, OURS, PEERS
+from figures import CONTENDERS, NOTHING, OURS, OURS_AES, PEERS
 from measure import ALLOWED_LOSS, FULL, QUICK
 
 CHARTS = {
@@ -131,6 +131,7 @@ an order shuffled with seed {facts["seed"]}. The run took {facts["seconds"] / 60
 | contender | set up as |
 | --- | --- |
 | {OURS} | `slice-gateway wireguard -f IF` on both ends, configured by stock `wg`, MTU 1420 |
+| {OURS_AES} | the same with `--cipher aes-256-gcm`; the ratios are of the row above |
 | wireguard-go | `wireguard-go -f IF` on both ends, configured the same way, MTU 1420 |
 | openvpn | `--proto udp --tun-mtu 1420 --data-ciphers AES-256-GCM --auth none --disable-dco`, \
 point to point with TLS and pinned certificates; everything else as openvpn has it by itself |

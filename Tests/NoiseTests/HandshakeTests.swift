@@ -222,7 +222,7 @@ struct HandshakeTests {
                 == .notAuthentic)
 
         // Another suite comes out at once, whichever side has it.
-        let suite = NoiseSuite(construction: "Noise_IKpsk2_25519_AESGCM_BLAKE2s")
+        let suite = NoiseSuite.aesTransport
         let foreign = try pair.begin(suite: suite)
         #expect(
             error { () throws(HandshakeError) in try pair.answer(foreign.message) }

@@ -47,8 +47,8 @@ func withBytes<R>(
     a.withUnsafeBytes { a in b.withUnsafeBytes { b in body(a, b) } }
 }
 
-func keyBytes(_ pointer: UnsafeRawPointer, _ owner: TransportKeys) -> [UInt8] {
-    withExtendedLifetime(owner) { Array(UnsafeRawBufferPointer(start: pointer, count: 32)) }
+func keyBytes(_ key: TransportKey, _ owner: TransportKeys) -> [UInt8] {
+    withExtendedLifetime(owner) { Array(UnsafeRawBufferPointer(start: key.bytes, count: 32)) }
 }
 
 /// A whole transport message around `payload`.
@@ -61,8 +61,8 @@ func seal(
             let base = buffer.baseAddress!
             TransportMessage.writeHeader(at: base, receiverIndex: receiverIndex, counter: counter)
             for i in payload.indices { buffer[TransportMessage.payload + i] = payload[i] }
-            ChaChaPoly.seal(
-                key: keys.sendKey, counter: counter, plaintext: base + TransportMessage.payload,
+            TransportCipher().seal(
+                keys.sendKey, counter: counter, plaintext: base + TransportMessage.payload,
                 count: payload.count, into: base + TransportMessage.payload)
         }
     }
@@ -76,8 +76,8 @@ func open(_ keys: TransportKeys, _ message: [UInt8]) -> [UInt8]? {
         message.withUnsafeMutableBytes { buffer in
             let base = buffer.baseAddress!
             let header = TransportMessage.readHeader(at: base)
-            return ChaChaPoly.open(
-                key: keys.receiveKey, counter: header.counter,
+            return TransportCipher().open(
+                keys.receiveKey, counter: header.counter,
                 ciphertext: base + TransportMessage.payload,
                 count: buffer.count - TransportMessage.payload,
                 into: base + TransportMessage.payload)

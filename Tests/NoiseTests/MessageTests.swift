@@ -122,8 +122,8 @@ struct TransportTests {
         let isAuthentic = withExtendedLifetime(keys.1) {
             message.withUnsafeBytes { message in
                 output.withUnsafeMutableBytes {
-                    ChaChaPoly.open(
-                        key: keys.1.receiveKey, counter: 7,
+                    TransportCipher().open(
+                        keys.1.receiveKey, counter: 7,
                         ciphertext: message.baseAddress! + TransportMessage.payload,
                         count: message.count - TransportMessage.payload, into: $0.baseAddress!)
                 }

@@ -49,7 +49,9 @@ func play(_ inputs: Transcript) throws -> Transcript {
     ] {
         result[name] = inputs[name]
     }
-    let suite = NoiseSuite(construction: String(decoding: inputs["construction"], as: UTF8.self))
+    let suite = NoiseSuite(
+        construction: String(decoding: inputs["construction"], as: UTF8.self),
+        transport: .chaChaPoly)
     let initiator = StaticIdentity(try #require(PrivateKey(bytes: inputs["si"])))
     let responder = StaticIdentity(try #require(PrivateKey(bytes: inputs["sr"])))
     let psk = try #require(PresharedKey(bytes: inputs["psk"]))

@@ -195,6 +195,7 @@ import Timing
                 ]
             ),
             ("persistentKeepalive: 25s", "persistentKeepalive: 25", ["`25` is not a duration"]),
+            ("persistentKeepalive: 25s", "cipher: aes-128-gcm", ["aes-256-gcm"]),
             (
                 "persistentKeepalive: 25s", "persistentKeepalive: 1500ms",
                 ["WireGuard counts whole seconds"]

@@ -27,6 +27,23 @@ import Timing
         #expect(try SlicePlan(manifest, local: Sample.name("east"), listenPort: 7).listenPort == 7)
     }
 
+    /// AES only between two that both have it, whoever computes it.
+    @Test func ciphersOfPairs() throws {
+        var text = try Sample.manifest.replacing(
+            first: "persistentKeepalive: 25s", with: "cipher: aes-256-gcm")
+        text = try text.replacing(
+            first: "publicKey: \(Sample.keyEast)",
+            with: "publicKey: \(Sample.keyEast)\n          cipher: aes-256-gcm")
+        let manifest = try Sample.parsed(text)
+        func ciphers(_ cluster: String) throws -> [TransportSuite] {
+            try SlicePlan(manifest, local: Sample.name(cluster)).peers.map(\.cipher)
+        }
+        // By name: central and east have it, west has not.
+        #expect(try ciphers("west") == [.chaChaPoly, .chaChaPoly])
+        #expect(try ciphers("central") == [.aesGCM, .chaChaPoly])
+        #expect(try ciphers("east") == [.aesGCM, .chaChaPoly])
+    }
+
     @Test func unknownCluster() throws {
         let manifest = try Sample.parsed()
         let north: ClusterName = try Sample.name("north")

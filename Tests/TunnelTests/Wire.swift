@@ -19,10 +19,13 @@ final class Wire {
         /// Messages sent, by type, for tests of timers.
         var sent: [(at: Instant, bytes: [UInt8])] = []
 
-        init(seed: UInt64, address: String, limits: Device.Limits = Device.Limits()) {
+        init(
+            seed: UInt64, address: String, limits: Device.Limits = Device.Limits(),
+            suite: TransportSuite = .chaChaPoly
+        ) {
             let entropy = Entropy.seeded(seed)
             key = PrivateKey(from: entropy)
-            device = Device(limits: limits, entropy: entropy)
+            device = Device(limits: limits, suite: suite, entropy: entropy)
             outbound = Outbound(forwarding: device.forwarding)
             inbound = Inbound(forwarding: device.forwarding)
             guard let address = IPEndpoint(address) else { preconditionFailure("a test address") }
@@ -41,11 +44,14 @@ final class Wire {
     private var flying: [(from: End, bytes: [UInt8], to: IPEndpoint)] = []
     private var retired: [Retired] = []
 
-    init(seed: UInt64 = 1, psk: PresharedKey? = nil, keepalive: UInt16 = 0) throws {
+    init(
+        seed: UInt64 = 1, psk: PresharedKey? = nil, keepalive: UInt16 = 0,
+        suites: (TransportSuite, TransportSuite) = (.chaChaPoly, .chaChaPoly)
+    ) throws {
         now = Instant(nanoseconds: 1_000_000_000)
         wall = WallTime(nanosecondsSince1970: 1_700_000_000_000_000_000)
-        a = End(seed: seed, address: "192.0.2.1:51820")
-        b = End(seed: seed &+ 7919, address: "192.0.2.2:51820")
+        a = End(seed: seed, address: "192.0.2.1:51820", suite: suites.0)
+        b = End(seed: seed &+ 7919, address: "192.0.2.2:51820", suite: suites.1)
         try configure(
             a, peer: b, prefix: "10.0.2.0/24", psk: psk, keepalive: keepalive, knows: true)
         try configure(b, peer: a, prefix: "10.0.1.0/24", psk: psk, keepalive: 0, knows: false)

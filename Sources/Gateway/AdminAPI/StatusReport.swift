@@ -131,6 +131,8 @@ package struct PeerReport: Codable, Equatable, Sendable {
     /// Absent until there was a handshake.
     package var handshakeAgeSeconds: Double?
     package var rttMilliseconds: Double?
+    /// What protects its sessions, where it is not WireGuard's own.
+    package var cipher: String?
     package var traffic: TrafficReport
     /// Packets that wait for a session.
     package var stagedPackets: Int
@@ -138,8 +140,8 @@ package struct PeerReport: Codable, Equatable, Sendable {
     package init(
         cluster: String, publicKey: String, endpoint: String? = nil, allowedIPs: [String] = [],
         hasSession: Bool = false, handshakeAgeSeconds: Double? = nil,
-        rttMilliseconds: Double? = nil, traffic: TrafficReport = TrafficReport(),
-        stagedPackets: Int = 0
+        rttMilliseconds: Double? = nil, cipher: String? = nil,
+        traffic: TrafficReport = TrafficReport(), stagedPackets: Int = 0
     ) {
         self.cluster = cluster
         self.publicKey = publicKey
@@ -148,6 +150,7 @@ package struct PeerReport: Codable, Equatable, Sendable {
         self.hasSession = hasSession
         self.handshakeAgeSeconds = handshakeAgeSeconds
         self.rttMilliseconds = rttMilliseconds
+        self.cipher = cipher
         self.traffic = traffic
         self.stagedPackets = stagedPackets
     }

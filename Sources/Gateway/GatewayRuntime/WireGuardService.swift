@@ -3,6 +3,7 @@ import LinuxNet
 import Logging
 import NIOCore
 import NIOPosix
+import Noise
 import Tunnel
 
 /// `slice-gateway wireguard IFNAME`: one plain WireGuard interface in the current network
@@ -14,7 +15,8 @@ package enum WireGuardService {
     /// Serves until a signal, until the interface is deleted, or until its socket file is
     /// removed (what `wg-quick down` does). `onReady` is called when `wg` can talk to it.
     package static func run(
-        interface: String, logger: Logger, onReady: @Sendable () -> Void
+        interface: String, suite: TransportSuite = .chaChaPoly, logger: Logger,
+        onReady: @Sendable () -> Void
     ) async throws {
         let signals = try SignalStream([SIGINT, SIGTERM])
         let (ended, endedContinuation) = AsyncStream<String>.makeStream()
@@ -26,7 +28,7 @@ package enum WireGuardService {
         try Netlink().setMTU(tun.name, defaultMTU)
         let tunnel = try TunnelInterface(
             tun: tun, socket: try UDPSocket(port: 0), mtu: Int(defaultMTU),
-            follow: try InterfaceMTU(of: tun.name), logger: logger,
+            follow: try InterfaceMTU(of: tun.name), suite: suite, logger: logger,
             openSocket: { port throws(LinuxError) in try UDPSocket(port: port) },
             onEnd: { endedContinuation.yield("the interface was deleted") })
 

@@ -2,14 +2,18 @@
 /// which is how a suite that is fixed by configuration cannot be downgraded on the wire.
 package struct NoiseSuite: Hashable, Sendable {
     package let construction: String
+    /// What the sessions of such a handshake are protected with.
+    package let transport: TransportSuite
     /// HASH(construction), and HASH of that and the identifier (WireGuard paper 5.4.2).
     let chainingKey: Bytes32
     let hash: Bytes32
 
     package init(
-        construction: String, identifier: String = "WireGuard v1 zx2c4 Jason@zx2c4.com"
+        construction: String, transport: TransportSuite,
+        identifier: String = "WireGuard v1 zx2c4 Jason@zx2c4.com"
     ) {
         self.construction = construction
+        self.transport = transport
         var hash = BLAKE2s()
         hash.update(Array(construction.utf8))
         chainingKey = hash.finish32()
@@ -19,7 +23,17 @@ package struct NoiseSuite: Hashable, Sendable {
         self.hash = hash.finish32()
     }
 
-    package static let wireGuard = NoiseSuite(construction: "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s")
+    package static let wireGuard = NoiseSuite(
+        construction: "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s", transport: .chaChaPoly)
+    /// The same handshake, ChaCha20-Poly1305 included, for sessions that use AES: so its name is
+    /// none of those that Noise gives (section 8).
+    package static let aesTransport = NoiseSuite(
+        construction: "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s, transport AES-256-GCM",
+        transport: .aesGCM)
+
+    package static func of(_ transport: TransportSuite) -> NoiseSuite {
+        transport == .aesGCM ? aesTransport : wireGuard
+    }
 }
 
 /// Why a handshake message was refused. None of these says anything to the other end.

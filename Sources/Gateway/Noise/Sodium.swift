@@ -52,7 +52,7 @@ final class SecretBytes: @unchecked Sendable {
 
     init(count: Int, _ fill: (UnsafeMutableRawPointer) -> Void) {
         Sodium.prepare()
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: count, alignment: 32)
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: count, alignment: 64)
         memory.initializeMemory(as: UInt8.self, repeating: 0, count: count)
         fill(memory)
         base = UnsafeRawPointer(memory)

@@ -2,6 +2,7 @@
 /// the next field, in one place that is wiped when the value ends.
 struct SymmetricState: ~Copyable {
     private let memory: UnsafeMutableRawPointer
+    private let transport: TransportSuite
 
     private static let byteCount = 128
     private var chainingKey: UnsafeMutableRawPointer { memory }
@@ -9,7 +10,8 @@ struct SymmetricState: ~Copyable {
     private var key: UnsafeMutableRawPointer { memory + 64 }
     private var scratch: UnsafeMutableRawPointer { memory + 96 }
 
-    private init() {
+    private init(_ transport: TransportSuite) {
+        self.transport = transport
         Sodium.prepare()
         memory = .allocate(byteCount: Self.byteCount, alignment: 32)
         memory.initializeMemory(as: UInt8.self, repeating: 0, count: Self.byteCount)
@@ -17,7 +19,7 @@ struct SymmetricState: ~Copyable {
 
     /// Both ends begin with the construction, the identifier and the responder's static key.
     init(_ suite: NoiseSuite, responder: PublicKey) {
-        self.init()
+        self.init(suite.transport)
         suite.chainingKey.store(to: chainingKey)
         suite.hash.store(to: hash)
         mixHash(responder)
@@ -29,7 +31,7 @@ struct SymmetricState: ~Copyable {
     }
 
     func clone() -> SymmetricState {
-        let copy = SymmetricState()
+        let copy = SymmetricState(transport)
         copy.memory.copyMemory(from: memory, byteCount: Self.byteCount)
         return copy
     }
@@ -114,7 +116,8 @@ struct SymmetricState: ~Copyable {
         isInitiator: Bool, localIndex: UInt32, remoteIndex: UInt32
     ) -> TransportKeys {
         TransportKeys(
-            isInitiator: isInitiator, localIndex: localIndex, remoteIndex: remoteIndex
+            isInitiator: isInitiator, localIndex: localIndex, remoteIndex: remoteIndex,
+            suite: transport
         ) { first, second in
             KDF.derive2(
                 key: chainingKey, input: UnsafeRawBufferPointer(start: nil, count: 0),

@@ -8,14 +8,22 @@ package final class TransportKeys: Sendable, CustomStringConvertible, CustomRefl
     /// The index we write into messages to the peer.
     package let remoteIndex: UInt32
 
+    package let suite: TransportSuite
+    private let size: Int
+
     /// `derive` writes the initiator's sending key, then its receiving key.
     init(
-        isInitiator: Bool, localIndex: UInt32, remoteIndex: UInt32,
+        isInitiator: Bool, localIndex: UInt32, remoteIndex: UInt32, suite: TransportSuite,
         _ derive: (UnsafeMutableRawPointer, UnsafeMutableRawPointer) -> Void
     ) {
-        secret = SecretBytes(count: 64) { keys in
-            derive(isInitiator ? keys : keys + 32, isInitiator ? keys + 32 : keys)
+        let size = TransportKey.size(suite)
+        secret = SecretBytes(count: 2 * size) { keys in
+            derive(isInitiator ? keys : keys + size, isInitiator ? keys + size : keys)
+            TransportKey.expand(keys, suite)
+            TransportKey.expand(keys + size, suite)
         }
+        self.suite = suite
+        self.size = size
         self.isInitiator = isInitiator
         self.localIndex = localIndex
         self.remoteIndex = remoteIndex
@@ -24,11 +32,12 @@ package final class TransportKeys: Sendable, CustomStringConvertible, CustomRefl
     /// Keys agreed elsewhere, for tests of what comes after the handshake.
     package convenience init?(
         sendKey: [UInt8], receiveKey: [UInt8], isInitiator: Bool, localIndex: UInt32,
-        remoteIndex: UInt32
+        remoteIndex: UInt32, suite: TransportSuite = .chaChaPoly
     ) {
         guard sendKey.count == 32, receiveKey.count == 32 else { return nil }
         self.init(
-            isInitiator: isInitiator, localIndex: localIndex, remoteIndex: remoteIndex
+            isInitiator: isInitiator, localIndex: localIndex, remoteIndex: remoteIndex,
+            suite: suite
         ) { first, second in
             let keys = isInitiator ? (sendKey, receiveKey) : (receiveKey, sendKey)
             keys.0.withUnsafeBytes {
@@ -40,10 +49,10 @@ package final class TransportKeys: Sendable, CustomStringConvertible, CustomRefl
         }
     }
 
-    /// 32 bytes that live as long as this object: whoever keeps the pointer keeps the object.
-    package var sendKey: UnsafeRawPointer { secret.base }
-    /// 32 bytes that live as long as this object: whoever keeps the pointer keeps the object.
-    package var receiveKey: UnsafeRawPointer { secret.base + 32 }
+    /// Lives as long as this object: whoever keeps it keeps the object.
+    package var sendKey: TransportKey { TransportKey(bytes: secret.base, suite: suite) }
+    /// Lives as long as this object: whoever keeps it keeps the object.
+    package var receiveKey: TransportKey { TransportKey(bytes: secret.base + size, suite: suite) }
 
     package var description: String { "TransportKeys(\(localIndex), \(remoteIndex), hidden)" }
     package var customMirror: Mirror { Mirror(self, children: []) }

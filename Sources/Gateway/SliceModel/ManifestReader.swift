@@ -40,6 +40,7 @@ struct GatewayDraft {
     /// Also true if those given were wrong.
     var triesEndpoints: Bool
     var keepalive: Nanoseconds?
+    var cipher = TransportSuite.chaChaPoly
 }
 
 struct NamespaceDraft {
@@ -170,7 +171,8 @@ enum ManifestReader {
                         .checked {
                             $0.count % 1_000_000_000 == 0
                                 ? nil : "WireGuard counts whole seconds: write such as 25s"
-                        }))
+                        }),
+                cipher: object.optional("cipher", .choice, default: .chaChaPoly))
         }
     }
 
@@ -213,7 +215,7 @@ extension ManifestDraft {
                 finished.append(
                     SliceManifest.Gateway(
                         name: name, publicKey: key, endpoints: gateway.endpoints.map(\.value),
-                        persistentKeepalive: gateway.keepalive))
+                        persistentKeepalive: gateway.keepalive, cipher: gateway.cipher))
             }
             clusters.append(
                 SliceManifest.Cluster(

@@ -29,6 +29,8 @@ package struct SliceManifest: Sendable {
         /// In the owner's order of preference. Empty behind a NAT: then it calls the others.
         package var endpoints: [UnderlayEndpoint]
         package var persistentKeepalive: Nanoseconds?
+        /// Two gateways that both say AES use it between them; WireGuard's own all others.
+        package var cipher = TransportSuite.chaChaPoly
     }
 
     package struct Namespace: Hashable, Sendable {

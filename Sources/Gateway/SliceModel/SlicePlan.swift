@@ -15,6 +15,7 @@ package struct SlicePlan: Hashable, Sendable {
         /// then drops whatever claims to come from elsewhere.
         package var allowedIPs: [IPPrefix]
         package var persistentKeepalive: Nanoseconds?
+        package var cipher: TransportSuite
         /// The peer's own addresses inside the slice: what a ping through the tunnel is sent to.
         package var overlayAddresses: [IPAddress]
     }
@@ -37,13 +38,13 @@ package struct SlicePlan: Hashable, Sendable {
     package init(
         _ manifest: SliceManifest, local name: ClusterName, listenPort: UInt16? = nil
     ) throws(SlicePlanProblem) {
-        guard let local = manifest.cluster(name), let gateway = local.gateways.first else {
+        guard let local = manifest.cluster(name), let here = local.gateways.first else {
             throw .noSuchCluster(name, known: manifest.clusters.map(\.name).sorted())
         }
         slice = manifest.name
         version = manifest.version
         cluster = name
-        publicKey = gateway.publicKey
+        publicKey = here.publicKey
         self.listenPort = listenPort ?? manifest.port
         overlayAddresses = local.overlayAddresses
         localPrefixes = local.prefixes
@@ -58,6 +59,8 @@ package struct SlicePlan: Hashable, Sendable {
                         publicKey: gateway.publicKey, endpoints: gateway.endpoints,
                         allowedIPs: cluster.prefixes,
                         persistentKeepalive: gateway.persistentKeepalive,
+                        // Decided by the owner for both: nothing on the wire can lower it.
+                        cipher: here.cipher == gateway.cipher ? gateway.cipher : .chaChaPoly,
                         overlayAddresses: cluster.overlayAddresses)
                 }
             }

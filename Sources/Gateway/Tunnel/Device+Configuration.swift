@@ -109,6 +109,10 @@ extension Device {
             peer.presharedKey = psk.isNone ? nil : psk
             setRemote(peer)
         }
+        if let suite = change.suite, suite != peer.suite {
+            peer.suite = suite
+            if peer.current != nil { beginHandshake(peer, now: now, retry: false) }
+        }
         if let endpoint = change.endpoint { setEndpoint(endpoint, of: peer) }
         if change.replaceAllowedIPs {
             allowedIPs.removeAll(of: peer.number)
@@ -137,7 +141,7 @@ extension Device {
     private func add(_ key: PublicKey) -> Peer {
         // Numbers are reused: routes never hold the number of a peer that is gone.
         let number = peers.firstIndex { $0 == nil } ?? peers.count
-        let peer = Peer(number: Int32(number), publicKey: key)
+        let peer = Peer(number: Int32(number), publicKey: key, suite: suite)
         if number == peers.count { peers.append(peer) } else { peers[number] = peer }
         numbers[key] = peer.number
         setRemote(peer)
@@ -179,6 +183,7 @@ extension Device {
             var p = PeerStatus(peer.publicKey)
             let path = peer.path
             p.presharedKey = peer.presharedKey
+            p.suite = peer.suite
             p.endpoint = peer.endpoint
             p.persistentKeepalive = peer.persistentKeepalive
             p.allowedIPs = allowedIPs.prefixes(of: peer.number)

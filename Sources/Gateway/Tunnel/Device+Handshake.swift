@@ -24,7 +24,7 @@ extension Device {
         guard
             case (var message, let initiator)? = try? Initiator.begin(
                 local: identity, remote: remote, ephemeral: PrivateKey(from: entropy),
-                senderIndex: index, timestamp: timestamp)
+                senderIndex: index, timestamp: timestamp, suite: .of(peer.suite))
         else {
             releaseIndex(index)
             return
@@ -75,16 +75,25 @@ extension Device {
 
     // MARK: Responder
 
+    /// Who begins a handshake is known only once it is opened, and with the wrong suite it does not
+    /// open: so both are tried. The other one tells what is wrong where the two ends disagree.
+    private func open(
+        _ message: UnsafeRawBufferPointer, _ identity: StaticIdentity
+    ) -> (ReceivedInitiation, TransportSuite)? {
+        let usual = peers.lazy.compactMap { $0 }.first?.suite ?? suite
+        for suite in [usual, usual == .aesGCM ? .chaChaPoly : .aesGCM] {
+            if let opened = try? Responder.consume(message, local: identity, suite: .of(suite)) {
+                return (opened, suite)
+            }
+        }
+        return nil
+    }
+
     private func consumeInitiation(
         _ message: UnsafeRawBufferPointer, from source: IPEndpoint, now: Now
     ) -> HandshakeRefusal? {
         guard let identity else { return .noPrivateKey }
-        let opened: ReceivedInitiation
-        do {
-            opened = try Responder.consume(message, local: identity)
-        } catch {
-            return .forged
-        }
+        guard let (opened, suite) = open(message, identity) else { return .forged }
         guard let number = numbers[opened.remotePublicKey], let peer = peer(number),
             let remote = peer.remote
         else { return .unknownPeer }
@@ -94,6 +103,7 @@ extension Device {
         } catch {
             return .forged
         }
+        guard suite == peer.suite else { return .otherSuite }
         if let greatest = peer.greatestTimestamp, responder.timestamp <= greatest {
             return .replayed
         }

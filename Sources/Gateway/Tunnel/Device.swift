@@ -37,6 +37,8 @@ package enum Note: Hashable, Sendable {
 package enum HandshakeRefusal: String, Hashable, Sendable, CaseIterable {
     case malformed, wrongMAC, underLoad, rateLimited, unknownPeer, forged, replayed, tooFrequent
     case unexpected, noPrivateKey
+    /// Authentic, and under another suite than this peer is configured with.
+    case otherSuite
 }
 
 /// What packet threads tell the control side.
@@ -65,6 +67,10 @@ package final class Device {
 
     package let forwarding: UnsafeMutablePointer<Forwarding>
     package let limits: Limits
+    /// Of peers that nothing else is said of.
+    package let suite: TransportSuite
+    /// For the few messages of the control side.
+    let cipher = TransportCipher()
     package internal(set) var refusals: [UInt64]
     /// Packets that waited for a session in vain: too many of them, or for too long.
     package internal(set) var droppedWithoutSession: UInt64 = 0
@@ -88,8 +94,11 @@ package final class Device {
     package internal(set) var firewallMark: UInt32 = 0
     var effects: [Effect] = []
 
-    package init(limits: Limits = Limits(), entropy: Entropy = .system) {
+    package init(
+        limits: Limits = Limits(), suite: TransportSuite = .chaChaPoly, entropy: Entropy = .system
+    ) {
         self.limits = limits
+        self.suite = suite
         self.entropy = entropy
         refusals = Array(repeating: 0, count: HandshakeRefusal.allCases.count)
         forwarding = .allocate(capacity: 1)
@@ -189,8 +198,8 @@ package final class Device {
             packet.withUnsafeBytes {
                 if let p = $0.baseAddress { body.copyMemory(from: p, byteCount: packet.count) }
             }
-            ChaChaPoly.seal(
-                key: session.pointee.sendKey, counter: counter, plaintext: body, count: padded,
+            cipher.seal(
+                session.pointee.sendKey, counter: counter, plaintext: body, count: padded,
                 into: body)
         }
         effects.append(.send(message, to: endpoint, of: peer.path))

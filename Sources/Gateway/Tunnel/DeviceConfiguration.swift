@@ -39,6 +39,7 @@ package struct PeerChange: Sendable {
     package var updateOnly = false
     /// An all-zero key means none.
     package var presharedKey: PresharedKey?
+    package var suite: TransportSuite?
     package var endpoint: IPEndpoint?
     /// Seconds, 0 for off.
     package var persistentKeepalive: UInt16?
@@ -61,6 +62,7 @@ package struct DeviceStatus: Sendable {
 package struct PeerStatus: Sendable {
     package var publicKey: PublicKey
     package var presharedKey: PresharedKey?
+    package var suite = TransportSuite.chaChaPoly
     package var endpoint: IPEndpoint?
     /// Seconds, 0 for off.
     package var persistentKeepalive: UInt16 = 0

@@ -22,6 +22,8 @@ package struct Inbound: ~Copyable {
 
     private let forwarding: UnsafeMutablePointer<Forwarding>
     package var coalescer: Coalescer
+    /// Has to be widened by whoever sees that there is much to do.
+    package var cipher = TransportCipher()
     package let drops: PacketDrops
     /// Keeps the memory of `drops`.
     private let counters: DropCounters
@@ -74,8 +76,8 @@ package struct Inbound: ~Copyable {
         guard window.pointee.check(counter) else { return .replayed }
         let body = base + TransportMessage.payload
         guard
-            ChaChaPoly.open(
-                key: session.pointee.receiveKey, counter: counter, ciphertext: body,
+            cipher.open(
+                session.pointee.receiveKey, counter: counter, ciphertext: body,
                 count: count &- TransportMessage.payload, into: body)
         else { return .forged }
         guard window.pointee.accept(counter) else { return .replayed }

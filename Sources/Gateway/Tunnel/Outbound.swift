@@ -30,6 +30,8 @@ package struct Outbound: ~Copyable {
     /// Keeps the memory of `drops`.
     private let counters: DropCounters
 
+    /// Has to be widened by whoever sees that there is much to do.
+    package var cipher = TransportCipher()
     private var segmenter: Segmenter?
     private var current = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     private var path: UnsafeMutablePointer<PeerPath>?
@@ -157,17 +159,17 @@ package struct Outbound: ~Copyable {
     @inline(__always)
     private func seal(
         _ packet: UnsafeMutableRawPointer, _ padded: Int, _ body: UnsafeMutableRawPointer,
-        _ key: UnsafeRawPointer, _ counter: UInt64
+        _ key: TransportKey, _ counter: UInt64
     ) {
         let count = current.count
         guard padded > count else {
-            ChaChaPoly.seal(
-                key: key, counter: counter, plaintext: packet, count: count, into: body)
+            cipher.seal(
+                key, counter: counter, plaintext: packet, count: count, into: body)
             return
         }
         body.copyMemory(from: packet, byteCount: count)
         (body + count).initializeMemory(as: UInt8.self, repeating: 0, count: padded &- count)
-        ChaChaPoly.seal(key: key, counter: counter, plaintext: body, count: padded, into: body)
+        cipher.seal(key, counter: counter, plaintext: body, count: padded, into: body)
     }
 
     @inline(__always)

@@ -8,6 +8,8 @@ final class Peer {
     let number: Int32
     let publicKey: PublicKey
     let path: UnsafeMutablePointer<PeerPath>
+    /// Of sessions to come; those that are there live to their end.
+    var suite: TransportSuite
 
     var remote: RemoteIdentity?
     var presharedKey: PresharedKey?
@@ -40,9 +42,10 @@ final class Peer {
     var lastHandshake: WallTime?
     var handshakeRoundTrip: Nanoseconds?
 
-    init(number: Int32, publicKey: PublicKey) {
+    init(number: Int32, publicKey: PublicKey, suite: TransportSuite) {
         self.number = number
         self.publicKey = publicKey
+        self.suite = suite
         path = .allocate(capacity: 1)
         path.initialize(to: PeerPath(number: number))
     }

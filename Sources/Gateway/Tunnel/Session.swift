@@ -13,8 +13,8 @@ package struct Session: ~Copyable {
 
     /// Keeps the memory of the two pointers below; wiped with it. Packets never touch it.
     private let keys: TransportKeys
-    package let sendKey: UnsafeRawPointer
-    package let receiveKey: UnsafeRawPointer
+    package let sendKey: TransportKey
+    package let receiveKey: TransportKey
     @usableFromInline let window: UnsafeMutablePointer<ReplayWindow>
     package let sendCounter = Atomic<UInt64>(0)
     /// False while a responder has not seen data under these keys: it must not send with them
@@ -69,13 +69,13 @@ package struct Session: ~Copyable {
     /// The next nonce, or nil when there are none left (RejectAfterMessages).
     @inlinable package func takeCounter() -> UInt64? {
         let counter = sendCounter.wrappingAdd(1, ordering: .relaxed).oldValue
-        return counter < WireGuard.rejectAfterMessages ? counter : nil
+        return counter < sendKey.suite.rejectAfterMessages ? counter : nil
     }
 
     /// Paper 6.2: the initiator renews after RekeyAfterTime or RekeyAfterMessages of sending.
     @inlinable package func wantsSuccessorAfterSending(_ now: Instant) -> Bool {
         (isInitiator && now - created >= WireGuard.rekeyAfterTime)
-            || sendCounter.load(ordering: .relaxed) >= WireGuard.rekeyAfterMessages
+            || sendCounter.load(ordering: .relaxed) >= sendKey.suite.rekeyAfterMessages
     }
 
     /// Paper 6.2: an initiator that only receives renews in time for the answer to arrive

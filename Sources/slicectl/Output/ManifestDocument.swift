@@ -24,6 +24,8 @@ extension ManifestView {
             var publicKey: String
             var endpoints: [String]
             var persistentKeepaliveSeconds: Int64?
+            /// Absent where it is WireGuard's own.
+            var cipher: String?
         }
         /// Fields as in the manifest; what is absent there is absent here.
         struct Selector: Encodable {
@@ -169,7 +171,8 @@ extension ManifestView {
                     endpoints: gateway.endpoints.map(\.description),
                     persistentKeepaliveSeconds: gateway.persistentKeepalive.map {
                         $0.count / 1_000_000_000
-                    })
+                    },
+                    cipher: gateway.cipher == .chaChaPoly ? nil : gateway.cipher.rawValue)
             },
             peers: plan?.peers.map(\.cluster.text),
             tunnelMTUOverIPv4: plan?.mtu(underlay: underlayMTU, outerIsIPv6: false),

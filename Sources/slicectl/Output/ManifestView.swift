@@ -119,7 +119,7 @@ package struct ManifestView: Sendable {
                 ("endpoints get", "addresses of \(list(plan.localPrefixes))"),
                 ("endpoints route", list(plan.slicePrefixes)),
                 ("tunnel MTU", mtu([plan])),
-            ], style)
+            ] + ciphers(plan), style)
         guard !plan.peers.isEmpty else { return text + "\nno peers: the slice has one cluster\n" }
         var table = Table([
             .init("PEER"), .init("REGION"), .init("REACHED AT"), .init("ALLOWED IPS"),
@@ -135,6 +135,12 @@ package struct ManifestView: Sendable {
             ])
         }
         return text + "\n" + table.text(style: style)
+    }
+
+    /// Worth a line only where it is not WireGuard's own.
+    private func ciphers(_ plan: SlicePlan) -> [(String, String)] {
+        let aes = plan.peers.filter { $0.cipher != .chaChaPoly }.map(\.cluster.text)
+        return aes.isEmpty ? [] : [("AES-256-GCM", "with \(aes.joined(separator: ", "))")]
     }
 
     private func reached(_ endpoints: [UnderlayEndpoint]) -> String {

@@ -27,7 +27,7 @@ package final class EstablishedTunnel {
     package let session: UnsafeMutablePointer<Session>
     private let farKeys: TransportKeys
 
-    package init(isInitiator: Bool = true) {
+    package init(isInitiator: Bool = true, suite: TransportSuite = .chaChaPoly) {
         forwarding = .allocate(capacity: 1)
         forwarding.initialize(to: Forwarding(sessionCapacity: 64))
         let paths = (Int32(0)..<3).map { number in
@@ -52,8 +52,8 @@ package final class EstablishedTunnel {
         routes.initialize(to: Routes(allowedIPs: allowed.freeze(), paths: paths))
         forwarding.pointee.routes.store(routes, ordering: .relaxed)
 
-        let near = Self.keys(isInitiator, Self.localIndex, Self.remoteIndex)
-        farKeys = Self.keys(!isInitiator, Self.remoteIndex, Self.localIndex)
+        let near = Self.keys(isInitiator, suite, Self.localIndex, Self.remoteIndex)
+        farKeys = Self.keys(!isInitiator, suite, Self.remoteIndex, Self.localIndex)
         session = Session.make(peer: far, created: Self.created, keys: near)
         forwarding.pointee.sessions.publish(session)
         far.pointee.sending.store(session, ordering: .relaxed)
@@ -70,15 +70,15 @@ package final class EstablishedTunnel {
     }
 
     /// Both ends derive the same two keys; who sends with which is what the role decides.
-    private static func keys(_ isInitiator: Bool, _ local: UInt32, _ remote: UInt32)
-        -> TransportKeys
-    {
+    private static func keys(
+        _ isInitiator: Bool, _ suite: TransportSuite, _ local: UInt32, _ remote: UInt32
+    ) -> TransportKeys {
         let first = [UInt8](repeating: 0x11, count: 32)
         let second = [UInt8](repeating: 0x22, count: 32)
         return fixed(
             TransportKeys(
                 sendKey: isInitiator ? first : second, receiveKey: isInitiator ? second : first,
-                isInitiator: isInitiator, localIndex: local, remoteIndex: remote))
+                isInitiator: isInitiator, localIndex: local, remoteIndex: remote, suite: suite))
     }
 
     private static func fixed<Value>(_ value: Value?) -> Value {
@@ -99,8 +99,8 @@ package final class EstablishedTunnel {
             at: base, receiverIndex: Self.localIndex, counter: counter)
         let body = base + TransportMessage.payload
         if let from = plain.baseAddress { body.copyMemory(from: from, byteCount: plain.count) }
-        ChaChaPoly.seal(
-            key: farKeys.sendKey, counter: counter, plaintext: body, count: plain.count,
+        TransportCipher().seal(
+            farKeys.sendKey, counter: counter, plaintext: body, count: plain.count,
             into: body)
     }
 
@@ -115,8 +115,8 @@ package final class EstablishedTunnel {
         var plain = [UInt8](repeating: 0, count: max(1, sealed))
         let isAuthentic = plain.withUnsafeMutableBytes { buffer in
             guard let output = buffer.baseAddress else { return false }
-            return ChaChaPoly.open(
-                key: farKeys.receiveKey, counter: counter,
+            return TransportCipher().open(
+                farKeys.receiveKey, counter: counter,
                 ciphertext: base + TransportMessage.payload, count: sealed, into: output)
         }
         guard isAuthentic else { return nil }

@@ -54,12 +54,29 @@ final class InboundDuty: Sendable {
     /// For both packet threads, after each round.
     @inline(__always)
     func noteRound(units: Int, bytes: Int, _ now: Instant) {
-        guard units >= Self.heavyUnits || bytes >= Self.heavyBytes else { return }
+        guard Self.isHeavy(units: units, bytes: bytes) else { return }
         let unit = now.nanoseconds >> Self.heavyShift
         if lastHeavy.load(ordering: .relaxed) != unit {
             lastHeavy.store(unit, ordering: .relaxed)
         }
         if !wasHeavy.load(ordering: .relaxed) { wasHeavy.store(true, ordering: .relaxed) }
+    }
+
+    @inline(__always)
+    static func isHeavy(units: Int, bytes: Int) -> Bool {
+        units >= heavyUnits || bytes >= heavyBytes
+    }
+
+    /// So many packets, and a thread's cipher goes over to its fast form also where none of them
+    /// came in a batch.
+    private static let manyRounds: UInt32 = 1000
+
+    /// For either thread, after a round of its own: whether its cipher is worth more memory.
+    /// `rounds` counts that thread's.
+    @inline(__always)
+    static func deservesWideCipher(units: Int, bytes: Int, rounds: inout UInt32) -> Bool {
+        rounds &+= 1
+        return isHeavy(units: units, bytes: bytes) || rounds >= manyRounds
     }
 
     private func isLight(_ now: Instant) -> Bool {

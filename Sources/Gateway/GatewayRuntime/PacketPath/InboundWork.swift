@@ -1,5 +1,6 @@
 import Glibc
 import LinuxNet
+import Noise
 import Packets
 import Synchronization
 import Timing
@@ -15,6 +16,8 @@ struct InboundWork: ~Copyable {
     private var inbound: Inbound
     private let receiver: UDPReceiveBatch
     private var lastRound = Instant(nanoseconds: 0)
+    /// As long as the cipher is not wide.
+    private var rounds: UInt32 = 0
 
     init(
         _ shared: TunnelShared, forwarding: UnsafeMutablePointer<Forwarding>,
@@ -58,6 +61,11 @@ struct InboundWork: ~Copyable {
         write()
         shared.quiescence.leave(.inbound)
         shared.duty.noteRound(units: count, bytes: bytes, now)
+        if !inbound.cipher.isWide,
+            InboundDuty.deservesWideCipher(units: count, bytes: bytes, rounds: &rounds)
+        {
+            inbound.cipher.widen()
+        }
     }
 
     private mutating func take(_ received: UDPReceived, _ now: Instant) {

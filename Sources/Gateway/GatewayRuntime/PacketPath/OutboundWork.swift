@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import LinuxNet
+import Noise
 import Packets
 import Synchronization
 import Timing
@@ -20,6 +21,8 @@ struct OutboundWork: ~Copyable {
     private var sender: UDPSendBatch
     private let buffer: UnsafeMutableRawPointer
     private var lastRound = Instant(nanoseconds: 0)
+    /// As long as the cipher is not wide.
+    private var rounds: UInt32 = 0
 
     init(
         _ shared: TunnelShared, forwarding: UnsafeMutablePointer<Forwarding>,
@@ -84,6 +87,11 @@ struct OutboundWork: ~Copyable {
         send()
         if outbound.hasNews { handOver() }
         shared.duty.noteRound(units: reads, bytes: bytes, now)
+        if !outbound.cipher.isWide,
+            InboundDuty.deservesWideCipher(units: reads, bytes: bytes, rounds: &rounds)
+        {
+            outbound.cipher.widen()
+        }
     }
 
     private mutating func advance(_ now: Instant) {

@@ -26,14 +26,14 @@ package final class TunnelInterface: Sendable {
     /// interface has stopped by itself because its TUN device was deleted.
     package init(
         tun: TunDevice, socket: UDPSocket, mtu: Int, follow: InterfaceMTU? = nil,
-        limits: Device.Limits = Device.Limits(),
+        limits: Device.Limits = Device.Limits(), suite: TransportSuite = .chaChaPoly,
         logger: Logger, openSocket: @escaping @Sendable (UInt16) throws(LinuxError) -> UDPSocket,
         onEnd: @escaping @Sendable () -> Void = {}
     ) throws(LinuxError) {
         name = tun.name
         let shared = try TunnelShared(tun: tun, socket: socket)
         self.shared = shared
-        let device = UnsafeTransfer(Device(limits: limits))
+        let device = UnsafeTransfer(Device(limits: limits, suite: suite))
         device.value.setMTU(mtu)
         let forwarding = UnsafeTransfer(device.value.forwarding)
         let (outboundDrops, inboundDrops) = (outboundDrops, inboundDrops)

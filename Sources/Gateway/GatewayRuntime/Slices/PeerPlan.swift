@@ -12,15 +12,17 @@ package struct PeerPlan: Sendable {
         package var allowedIPs: [IPPrefix]
         /// Seconds, 0 for off.
         package var persistentKeepalive: UInt16
+        package var suite: TransportSuite
 
         package init(
             publicKey: PublicKey, presharedKey: PresharedKey?, allowedIPs: [IPPrefix],
-            persistentKeepalive: UInt16
+            persistentKeepalive: UInt16, suite: TransportSuite = .chaChaPoly
         ) {
             self.publicKey = publicKey
             self.presharedKey = presharedKey
             self.allowedIPs = allowedIPs
             self.persistentKeepalive = persistentKeepalive
+            self.suite = suite
         }
     }
 
@@ -44,6 +46,10 @@ package struct PeerPlan: Sendable {
             let key = peer.presharedKey ?? .none
             if (current?.presharedKey ?? .none) != key {
                 update.presharedKey = key
+                differs = true
+            }
+            if (current?.suite ?? .chaChaPoly) != peer.suite {
+                update.suite = peer.suite
                 differs = true
             }
             if (current?.persistentKeepalive ?? 0) != peer.persistentKeepalive {

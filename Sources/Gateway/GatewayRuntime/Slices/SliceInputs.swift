@@ -69,6 +69,12 @@ struct SliceInputs {
                     + "\(plan.publicKey): put the one into the manifest and sign it again, or "
                     + "the other's private key into the file")
         }
+        if let peer = plan.peers.first(where: { !$0.cipher.isAvailable }) {
+            throw SliceFailure(
+                "the manifest of slice \(manifest.name) wants \(peer.cipher.rawValue) between "
+                    + "\(cluster) and \(peer.cluster), and this CPU has no AES instructions: take "
+                    + "`cipher` away from this cluster's gateway in the manifest and sign it again")
+        }
         return plan
     }
 

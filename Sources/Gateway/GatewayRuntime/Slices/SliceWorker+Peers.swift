@@ -14,7 +14,8 @@ extension SliceWorker {
                 let seconds = (peer.persistentKeepalive?.count ?? 0) / 1_000_000_000
                 return PeerPlan.Peer(
                     publicKey: peer.publicKey, presharedKey: inputs.presharedKeys[peer.cluster],
-                    allowedIPs: peer.allowedIPs, persistentKeepalive: UInt16(clamping: seconds))
+                    allowedIPs: peer.allowedIPs, persistentKeepalive: UInt16(clamping: seconds),
+                    suite: peer.cipher)
             })
     }
 

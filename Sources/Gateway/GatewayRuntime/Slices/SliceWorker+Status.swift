@@ -113,6 +113,7 @@ extension SliceWorker {
             allowedIPs: peer.allowedIPs.map(\.description),
             hasSession: current?.hasSession ?? false, handshakeAgeSeconds: age,
             rttMilliseconds: roundTrip,
+            cipher: peer.cipher == .chaChaPoly ? nil : peer.cipher.rawValue,
             traffic: TrafficReport(
                 receivedBytes: current?.receivedBytes ?? 0,
                 receivedPackets: current?.receivedPackets ?? 0,
