@@ -48,6 +48,11 @@ final class AlterPartitionQueue {
         waiting.append(Item(replica: replica, number: number))
     }
 
+    func removeAll() {
+        waiting = []
+        underWay = []
+    }
+
     /// The request to send now, if there is one.
     func request(
         brokerId: Int32, brokerEpoch: Int64, now: Instant

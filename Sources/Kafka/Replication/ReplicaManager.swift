@@ -51,6 +51,13 @@ package final class ReplicaManager {
             maxCount: config.maxFetchSessions, eviction: config.fetchSessionEviction, seed: seed)
     }
 
+    /// Replicas hold the sessions that read them and the context, and sessions and context hold
+    /// replicas: all of it, with the logs, goes when the manager goes.
+    deinit {
+        for topic in topics { topic.forEach { $0.watchers = [] } }
+        context.letGo()
+    }
+
     package var brokerId: Int32 { context.brokerId }
     package var brokerEpoch: Int64 {
         get { context.brokerEpoch }

@@ -43,6 +43,13 @@ final class ReplicationContext {
         followerQuota = ReplicationQuota(rate: config.followerThrottledRate)
     }
 
+    /// The manager goes: replicas hold this, so this must not hold what holds replicas.
+    func letGo() {
+        woken = []
+        fetchWaits = FetchWaits()
+        alterPartitions.removeAll()
+    }
+
     func emit(_ effect: ReplicationEffect) { effects.append(effect) }
 
     func warn(_ replica: PartitionReplica, _ warning: ReplicationWarning) {
