@@ -121,9 +121,11 @@ final class ClusterSimulation {
 
     /// What waits for an answer, or for a node to go on, holds what holds it: a run that is over
     /// would never leave memory.
-    func letGo() {
+    /// - Returns: what should not be there once this is not.
+    func letGo() -> [Remains] {
         for client in clients { client.forgetRequests() }
         for node in nodes { node.letGo() }
+        return nodes.flatMap(\.remains)
     }
 
     private func addClients() {

@@ -52,13 +52,25 @@ enum Simulate {
 
     private static func run(_ options: SimulationOptions, _ results: Results) {
         var simulation: ClusterSimulation?
+        let outcome: Result<UInt64, any Error>
         do {
-            simulation = try ClusterSimulation(options)
-            if let trace = try simulation?.run() { results.passed(options.seed, trace) }
+            let cluster = try ClusterSimulation(options)
+            simulation = cluster
+            outcome = .success(try cluster.run())
         } catch {
             simulation?.tellReplicas()
-            results.failed(options, "\(error)")
+            outcome = .failure(error)
         }
-        simulation?.letGo()
+        let remains = simulation?.letGo() ?? []
+        weak let cluster = simulation
+        simulation = nil
+        switch outcome {
+        case .failure(let error): results.failed(options, "\(error)")
+        // A bug that was put in must be found by what it does.
+        case .success where options.canary == nil
+            && (cluster != nil || remains.contains(where: \.isInMemory)):
+            results.failed(options, "the run is over and a part of it is still in memory")
+        case .success(let trace): results.passed(options.seed, trace)
+        }
     }
 }

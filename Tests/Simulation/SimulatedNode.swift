@@ -22,6 +22,15 @@ enum NodePart: Int {
     }
 }
 
+/// What tells whether a process is still in memory: whatever it has leads to its log directories.
+struct Remains {
+    private weak var directory: LogDirectory?
+
+    init(_ directory: LogDirectory) { self.directory = directory }
+
+    var isInMemory: Bool { directory != nil }
+}
+
 /// One machine: a disk, a clock, and a process that is there at times.
 final class SimulatedNode {
     typealias Owed = ClusterSimulation.Owed
@@ -57,6 +66,8 @@ final class SimulatedNode {
     var backlog: [() -> Void] = []
     /// What the process has open: it and its logs hold each other.
     private var directories: [LogDirectory] = []
+    /// Of all its processes.
+    private(set) var remains: [Remains] = []
     var wakesAt: Instant?
     private(set) var quorum: QuorumNode?
     private(set) var broker: BrokerNode?
@@ -103,6 +114,7 @@ final class SimulatedNode {
         let metadata = try LogDirectory(
             path: Self.directory, disk: disk, keepsCheckpoints: false)
         directories = [metadata]
+        remains.append(Remains(metadata))
         let log = try metadata.openLog(
             TopicPartition("__cluster_metadata", 0), topicId: .clusterMetadata,
             config: LogConfig(), nowMs: nowMs, unique: "m")
@@ -113,6 +125,7 @@ final class SimulatedNode {
         guard config.isBroker else { return }
         let directory = try LogDirectory(path: Self.directory, disk: disk)
         directories.append(directory)
+        remains.append(Remains(directory))
         broker = try BrokerNode(
             config: config, identity: identity, directory: directory, seed: seed &+ 99, now: now,
             nowMs: nowMs)
@@ -121,9 +134,6 @@ final class SimulatedNode {
     /// The process ends at once. The next one finds a disk that works.
     func crash(losesUnsynced: Bool) {
         letGo()
-        quorum = nil
-        broker = nil
-        metadataLog = nil
         generation += 1
         isPaused = false
         isHurt = false
@@ -138,6 +148,9 @@ final class SimulatedNode {
     func letGo() {
         for directory in directories { directory.abandon() }
         directories = []
+        quorum = nil
+        broker = nil
+        metadataLog = nil
         backlog = []
     }
 
