@@ -2,11 +2,14 @@
 
 from html import escape
 
-from figures import CONTENDERS
+from figures import CONTENDERS, NOTHING
 
 COLOURS = {"slice-gateway": "#2f81f7", "slice-gateway, AES": "#8957e5",
+           "without a cipher": "#6e7781",
            "wireguard-go": "#c98500", "openvpn": "#3a9d5d",
            "no tunnel": "#8b949e"}
+# May be far beyond the rest.
+LIMITS = NOTHING,
 WIDTH, MARGIN = 760, 12
 LABEL_WIDTH, VALUE_WIDTH = 130, 92
 BAR, GAP, TITLE, SPACE = 16, 4, 24, 14
@@ -39,7 +42,7 @@ def _panel(parts, figure, results, y):
     may be far beyond the rest: its bar is then cut, and its number says how far it went."""
     spreads = {name: results.spread(name, figure.key) for name in CONTENDERS}
     shown = {name: spread for name, spread in spreads.items() if spread is not None}
-    tunnels = [spread.most for name, spread in shown.items() if name != "no tunnel"]
+    tunnels = [spread.most for name, spread in shown.items() if name not in LIMITS]
     top = max(tunnels or [spread.most for spread in shown.values()]) * 1.02 or 1
     y += TITLE
     parts.append(f'<text class="title" x="{MARGIN}" y="{y - 8}">{escape(figure.title)}, '

@@ -3,11 +3,12 @@ inside, one peer, IPv4."""
 
 import os
 import re
+import shutil
 import subprocess
 import time
 from pathlib import Path
 
-from figures import NOTHING, OPENVPN, OURS, OURS_AES, WIREGUARD_GO
+from figures import LIMIT, NOTHING, OPENVPN, OURS, OURS_AES, WIREGUARD_GO
 from lab import DirectPair, LabError, OpenVPNPair, WireGuardGo, run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -74,6 +75,21 @@ class OursWithAES(WireGuard):
         return super().start()
 
 
+class OursWithoutCipher(WireGuard):
+    """What the loop could carry if ciphers cost nothing (see nullcipher.c)."""
+
+    def start(self):
+        compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+        if not Path("/usr/include/intel-ipsec-mb.h").exists():
+            raise LabError("no header of IPsec-MB (Debian package libipsec-mb-dev)")
+        source = Path(__file__).with_name("nullcipher.c")
+        run(compiler, "-O2", "-Wall", "-shared", "-fPIC", source, "-o",
+            self.lab.directory / "libIPSec_MB.so.1")
+        self.command = ("env", f"LD_LIBRARY_PATH={self.lab.directory}", find_gateway(),
+                        "wireguard", "-f")
+        return super().start()
+
+
 class OpenVPN(Contender):
     def start(self):
         tunnel = OpenVPNPair(
@@ -83,8 +99,8 @@ class OpenVPN(Contender):
         return tunnel.started
 
 
-KINDS = {OURS: Ours, OURS_AES: OursWithAES, WIREGUARD_GO: WireGuard, OPENVPN: OpenVPN,
-         NOTHING: NoTunnel}
+KINDS = {OURS: Ours, OURS_AES: OursWithAES, LIMIT: OursWithoutCipher,
+         WIREGUARD_GO: WireGuard, OPENVPN: OpenVPN, NOTHING: NoTunnel}
 
 
 def versions():

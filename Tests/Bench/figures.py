@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 OURS, WIREGUARD_GO, OPENVPN, NOTHING = "slice-gateway", "wireguard-go", "openvpn", "no tunnel"
 OURS_AES = "slice-gateway, AES"
+# The same program with a library in IPsec-MB's place that copies: the limit of its packet path.
+LIMIT = "without a cipher"
 PEERS = WIREGUARD_GO, OPENVPN
-CONTENDERS = OURS, OURS_AES, *PEERS, NOTHING
+CONTENDERS = OURS, OURS_AES, LIMIT, *PEERS, NOTHING
 
 
 @dataclass(frozen=True)
@@ -103,11 +105,11 @@ class Results:
         """Without anything taken away."""
         return Spread.of([one.get(contender, {}).get(key) for one in self.rounds])
 
-    def advantage(self, figure, peer):
+    def advantage(self, figure, peer, one_of_ours=OURS):
         """How many times better ours is: per round, so that a machine that drifts moves both."""
         ratios = []
         for one in self.rounds:
-            ours, theirs = (self.value(one, name, figure.key) for name in (OURS, peer))
+            ours, theirs = (self.value(one, name, figure.key) for name in (one_of_ours, peer))
             if ours is None or theirs is None or ours <= 0 or theirs <= 0:
                 continue
             ratios.append(ours / theirs if figure.more_is_better else theirs / ours)

@@ -1,7 +1,7 @@
 """The results as text for a terminal, and as Docs/Benchmarks.md with its charts."""
 
 import chart
-from figures import CONTENDERS, NOTHING, OURS, OURS_AES, PEERS
+from figures import CONTENDERS, LIMIT, NOTHING, OURS, OURS_AES, PEERS
 from measure import ALLOWED_LOSS, FULL, QUICK
 
 CHARTS = {
@@ -39,6 +39,21 @@ def behind(results):
             for figure, peer, advantage in results.behind()]
 
 
+def limits(results):
+    """How near the packet path comes to itself without a cipher, and what AES is beside peers."""
+    lines = []
+    for figure in results.measured():
+        if figure.key not in ("tcp1", "tcp4", "cpu", "pps64"):
+            continue
+        plain, aes = (results.advantage(figure, LIMIT, one) for one in (OURS, OURS_AES))
+        beside = [f"{found.median:.1f} times better than {peer}" for peer in PEERS
+                  if (found := results.advantage(figure, peer, OURS_AES))]
+        if plain and aes:
+            lines.append(f"{figure.title}: ChaCha20-Poly1305 reaches {plain.median:.2f} of the limit"
+                         f", AES {aes.median:.2f}; AES is {' and '.join(beside) or 'alone'}")
+    return lines
+
+
 def text(results, facts):
     header, table = rows(results)
     widths = [max(len(line[n]) for line in [header, *table]) for n in range(len(header))]
@@ -48,6 +63,7 @@ def text(results, facts):
     lines.append("\nx PEER: how many times better than it (above 1: ahead), median of the rounds'"
                  " ratios.")
     lines += [f"{OURS} is not ahead in {line}" for line in behind(results)]
+    lines += limits(results)
     lines += [f"The machine was not quiet: {line}" for line in facts["complaints"]]
     lines += [f"Not measured: {line}" for line in results.missing()]
     return "\n".join(lines)
@@ -85,6 +101,7 @@ def page(results, facts, images):
     streams = f" ({streams} Gbit/s here, and so not the same load)" if streams else ""
     notes = [*[f"The machine was not quiet: {line}." for line in facts["complaints"]],
              *[f"Not measured: {line}." for line in results.missing()]]
+    notes += [f"{line}." for line in limits(results)]
     standing = behind(results)
     if standing:
         notes.append(f"{OURS} is not ahead of a peer in: {'; '.join(standing)}.")
@@ -132,6 +149,7 @@ an order shuffled with seed {facts["seed"]}. The run took {facts["seconds"] / 60
 | --- | --- |
 | {OURS} | `slice-gateway wireguard -f IF` on both ends, configured by stock `wg`, MTU 1420 |
 | {OURS_AES} | the same with `--cipher aes-256-gcm`; the ratios are of the row above |
+| {LIMIT} | slice-gateway with a library in IPsec-MB's place that copies instead of encrypting (`Tests/Bench/nullcipher.c`): the limit of the same packet path. No part of the product can do that |
 | wireguard-go | `wireguard-go -f IF` on both ends, configured the same way, MTU 1420 |
 | openvpn | `--proto udp --tun-mtu 1420 --data-ciphers AES-256-GCM --auth none --disable-dco`, \
 point to point with TLS and pinned certificates; everything else as openvpn has it by itself |

@@ -22,7 +22,6 @@ package enum WireGuardService {
         let (ended, endedContinuation) = AsyncStream<String>.makeStream()
 
         var options = TunDevice.Options(name: interface)
-        options.offloads = .tcp
         options.exclusive = true
         let tun = try TunDevice(options)
         try Netlink().setMTU(tun.name, defaultMTU)

@@ -30,15 +30,16 @@ package struct Inbound: ~Copyable {
     package let events: UnsafeMutablePointer<PacketEvent>
     package private(set) var eventCount = 0
 
-    /// `forwarding` must outlive this.
+    /// `forwarding` must outlive this. `coalesceUDP`: if the kernel takes segmented UDP from a TUN
+    /// queue (Linux 6.2).
     package init(
         forwarding: UnsafeMutablePointer<Forwarding>, counters: DropCounters = DropCounters(),
-        capacity: Int = 1024
+        capacity: Int = 1024, coalesceUDP: Bool = false
     ) {
         self.forwarding = forwarding
         self.counters = counters
         drops = counters.drops
-        coalescer = Coalescer(capacity: capacity)
+        coalescer = Coalescer(capacity: capacity, coalesceUDP: coalesceUDP)
         events = .allocate(capacity: Self.maxEvents)
     }
 

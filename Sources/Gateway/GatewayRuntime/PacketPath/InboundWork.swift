@@ -25,7 +25,9 @@ struct InboundWork: ~Copyable {
     ) {
         self.shared = shared
         tun = shared.tun.fd
-        inbound = Inbound(forwarding: forwarding, counters: counters)
+        inbound = Inbound(
+            forwarding: forwarding, counters: counters,
+            coalesceUDP: shared.tun.offloads.contains(.uso))
         receiver = UDPReceiveBatch(capacity: Self.slots)
     }
 

@@ -130,7 +130,6 @@ actor SliceWorker {
         _ sketch: RouterPlan, _ socket: UDPSocket
     ) throws -> Running {
         var options = TunDevice.Options(name: sketch.tunnel)
-        options.offloads = .tcp
         options.persistent = true
         let tun = try TunDevice(options, in: router.namespace)
         // Marks it, and with it the namespace, as ours.
