@@ -22,10 +22,10 @@ BUILD_PACKAGES := libsodium-dev libmnl-dev libnftables-dev libyaml-dev zlib1g-de
 RUN_PACKAGES := iproute2 iputils-ping nftables procps kcat python3-pip
 TEST_PACKAGES := $(RUN_PACKAGES) python3-pytest python3-cryptography wireguard-go \
 	wireguard-tools openvpn openssl iperf3 tcpdump socat util-linux libcap2-bin systemd gcc \
-	librdkafka-dev containernetworking-plugins podman crun busybox-static python3-jsonschema \
+	librdkafka-dev containernetworking-plugins podman crun busybox-static valgrind python3-jsonschema \
 	python3-yaml dnsutils
 
-.PHONY: help deps deps-build deps-run deps-test build programs demo test bench bench-tunnel bench-kafka sim fuzz fmt lint \
+.PHONY: help deps deps-build deps-run deps-test build programs demo test bench bench-tunnel bench-kafka bench-scale sim fuzz fmt lint \
 	install uninstall clean
 
 help:  ## Show this list
@@ -81,6 +81,10 @@ bench-kafka: deps build  ## Measure three brokers, by themselves and over a slic
 	@BIN=$(CURDIR)/$(STATIC)/release; SLICE_GATEWAY_BIN=$$BIN/slice-gateway \
 	    SLICECTL_BIN=$$BIN/slicectl WAN_RELAY=$$BIN/wan-relay SLICE_BROKER_BIN=$$BIN/slice-broker \
 	    PYTHONPATH=Tests/Lab $(PYTHON) Tests/Bench/kafka_bench.py $(BENCH_FLAGS)
+
+bench-scale: deps-build  ## A tunnel with 10,000 peers: memory, timers, look-ups, handshakes
+	@swift build -c release --scratch-path .build-sim --product tunnel-scale && \
+	    .build-sim/release/tunnel-scale
 
 sim: deps-build  ## Kafka clusters, and a directory of 300 gateways, in simulated time (SEEDS=n)
 	@swift build -c release --scratch-path .build-sim --static-swift-stdlib \

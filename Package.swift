@@ -271,6 +271,17 @@ let package = Package(
             name: "EstablishedTunnel",
             dependencies: ["Tunnel", "Noise", "Packets", "Timing", "Addresses"],
             path: "Tests/Support/EstablishedTunnel", swiftSettings: strict),
+        // A device with thousands of peers, and what it costs: `make bench-scale`
+        .executableTarget(
+            name: "tunnel-scale",
+            dependencies: ["Tunnel", "Noise", "LinuxNet", "Timing", "Addresses"],
+            path: "Tests/TunnelScale", swiftSettings: strict),
+        // The pure part of the packet path, to be counted by callgrind: see its check.py
+        .executableTarget(
+            name: "packet-cost",
+            dependencies: ["EstablishedTunnel", "Tunnel", "Noise", "Packets", "Timing"],
+            path: "Tests/PacketCost", exclude: ["check.py", "instructions.json"],
+            swiftSettings: strict),
         .target(
             name: "FuzzTargets",
             dependencies: [

@@ -39,7 +39,7 @@ if [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" kubernetes "* ]]; then
     KUBERNETES_SITE=$(Tests/Clients/site.sh Kubernetes) || exit 1
     export KUBERNETES_SITE
 fi
-needs_build='\ (build|systemd|swift|rooms|sim|directory|lab|interop|scenarios|bench|wire|clients'
+needs_build='\ (build|systemd|swift|rooms|sim|cost|directory|lab|interop|scenarios|bench|wire|clients'
 needs_build+='|kafka)\ '
 if [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " =~ $needs_build ]]; then
     printf '== build\n'
@@ -60,6 +60,7 @@ calculating+='|BrokerCoreTests|Kafka(Wire|Records)Tests|Slice(Directory|Policy)T
 suite swift quiet swift test -c release --skip-build --skip "$calculating"
 suite rooms quiet swift test -c release --skip-build --filter "$calculating"
 suite sim Tests/Simulation/run.sh
+suite cost $python Tests/PacketCost/check.py
 suite kubernetes $python -m pytest -q Tests/Kubernetes
 suite directory Tests/DirectorySimulation/run.sh
 suite wire $python -m pytest -q Tests/KafkaWire

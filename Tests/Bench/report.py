@@ -49,8 +49,9 @@ def limits(results):
         beside = [f"{found.median:.1f} times better than {peer}" for peer in PEERS
                   if (found := results.advantage(figure, peer, OURS_AES))]
         if plain and aes:
-            lines.append(f"{figure.title}: ChaCha20-Poly1305 reaches {plain.median:.2f} of the limit"
-                         f", AES {aes.median:.2f}; AES is {' and '.join(beside) or 'alone'}")
+            lines.append(
+                f"{figure.title}: ChaCha20-Poly1305 reaches {plain.median:.2f} of the limit, AES "
+                f"{aes.median:.2f}; AES is {' and '.join(beside) or 'alone'}")
     return lines
 
 
@@ -149,7 +150,8 @@ an order shuffled with seed {facts["seed"]}. The run took {facts["seconds"] / 60
 | --- | --- |
 | {OURS} | `slice-gateway wireguard -f IF` on both ends, configured by stock `wg`, MTU 1420 |
 | {OURS_AES} | the same with `--cipher aes-256-gcm`; the ratios are of the row above |
-| {LIMIT} | slice-gateway with a library in IPsec-MB's place that copies instead of encrypting (`Tests/Bench/nullcipher.c`): the limit of the same packet path. No part of the product can do that |
+| {LIMIT} | slice-gateway with a library in IPsec-MB's place that copies \
+(`Tests/Bench/nullcipher.c`): the limit of the same packet path. No part of the product does that |
 | wireguard-go | `wireguard-go -f IF` on both ends, configured the same way, MTU 1420 |
 | openvpn | `--proto udp --tun-mtu 1420 --data-ciphers AES-256-GCM --auth none --disable-dco`, \
 point to point with TLS and pinned certificates; everything else as openvpn has it by itself |

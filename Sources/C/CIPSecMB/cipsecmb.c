@@ -50,20 +50,13 @@ static void load(void) {
                  version >> 8 & 255, IMB_VERSION_NUM >> 16 & 255, IMB_VERSION_NUM >> 8 & 255);
         return;
     }
-    IMB_MGR *trial = library.new_manager(0);
-    if (!trial) {
-        snprintf(description, sizeof description, "libIPSec_MB has no memory");
-        return;
-    }
-    IMB_ARCH architecture = IMB_ARCH_NONE;
-    library.init_manager(trial, &architecture);
     // Below AVX2 it is no faster than libsodium, and its AES may be without instructions.
-    available = trial->imb_errno == 0 && architecture >= IMB_ARCH_AVX2;
-    library.free_manager(trial);
+    available = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("aes") &&
+                __builtin_cpu_supports("pclmul");
     if (available)
-        snprintf(description, sizeof description, "IPsec-MB %u.%u.%u with %s", version >> 16 & 255,
+        snprintf(description, sizeof description, "IPsec-MB %u.%u.%u%s", version >> 16 & 255,
                  version >> 8 & 255, version & 255,
-                 architecture == IMB_ARCH_AVX512 ? "AVX-512" : "AVX2");
+                 __builtin_cpu_supports("avx512f") ? " with AVX-512" : " with AVX2");
     else
         snprintf(description, sizeof description, "this CPU has no AVX2 for libIPSec_MB");
 }
@@ -83,6 +76,10 @@ cipsecmb *cipsecmb_new(void) {
     IMB_MGR *manager = library.new_manager(0);
     IMB_ARCH architecture;
     if (manager) library.init_manager(manager, &architecture);
+    if (manager && manager->imb_errno != 0) {
+        library.free_manager(manager);
+        manager = NULL;
+    }
     return (cipsecmb *)manager;
 }
 

@@ -68,6 +68,8 @@ package struct TransportCipher: ~Copyable {
     package static let tagSize = 16
 
     @usableFromInline var wide: OpaquePointer?
+    /// False once it was tried.
+    package private(set) var mayWiden = true
 
     package init() { wide = nil }
 
@@ -79,7 +81,9 @@ package struct TransportCipher: ~Copyable {
 
     /// Goes over to IPsec-MB if it is there: once, and for good.
     package mutating func widen() {
-        if wide == nil { wide = cipsecmb_new() }
+        guard mayWiden else { return }
+        mayWiden = false
+        wide = cipsecmb_new()
     }
 
     package var isWide: Bool { wide != nil }

@@ -63,10 +63,13 @@ struct InboundWork: ~Copyable {
         write()
         shared.quiescence.leave(.inbound)
         shared.duty.noteRound(units: count, bytes: bytes, now)
-        if !inbound.cipher.isWide,
+        if inbound.cipher.mayWiden,
             InboundDuty.deservesWideCipher(units: count, bytes: bytes, rounds: &rounds)
         {
+            // Its start-up tries every cipher it has: pages that nobody needs again.
+            ResidentMemory.releaseProgramPages()
             inbound.cipher.widen()
+            ResidentMemory.releaseProgramPages()
         }
     }
 

@@ -87,10 +87,13 @@ struct OutboundWork: ~Copyable {
         send()
         if outbound.hasNews { handOver() }
         shared.duty.noteRound(units: reads, bytes: bytes, now)
-        if !outbound.cipher.isWide,
+        if outbound.cipher.mayWiden,
             InboundDuty.deservesWideCipher(units: reads, bytes: bytes, rounds: &rounds)
         {
+            // Its start-up tries every cipher it has: pages that nobody needs again.
+            ResidentMemory.releaseProgramPages()
             outbound.cipher.widen()
+            ResidentMemory.releaseProgramPages()
         }
     }
 

@@ -1,0 +1,127 @@
+import EstablishedTunnel
+import Glibc
+import Noise
+import Packets
+import Timing
+import Tunnel
+
+// What the pure part of the packet path costs, for an instrumented run that counts only what is
+// inside `packet_cost_measured` (see check.py). Prints how many packets that were.
+
+/// The one symbol that is counted.
+@_cdecl("packet_cost_measured") @inline(never)
+public func packetCostMeasured(_ body: () -> Void) { body() }
+
+struct Scenario {
+    let name: String
+    let suite: TransportSuite
+    /// Does its work once, and says how many packets it was.
+    let run: (EstablishedTunnel) -> Int
+}
+
+let now = EstablishedTunnel.created + .seconds(1)
+let rounds = 50
+
+/// Reads of a TUN queue to sealed messages.
+func outbound(_ read: [UInt8]) -> (EstablishedTunnel) -> Int {
+    { tunnel in
+        var outbound = Outbound(forwarding: tunnel.forwarding)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: read.count, alignment: 64)
+        defer { buffer.deallocate() }
+        var packets = 0
+        for _ in 0..<rounds {
+            buffer.copyBytes(from: read)
+            packetCostMeasured {
+                outbound.begin(buffer)
+                while outbound.advance(now: now) != .done {}
+            }
+            for i in 0..<outbound.batch.groupCount {
+                packets += Int(outbound.batch.groups[i].segments)
+            }
+            outbound.batch.reset()
+            outbound.resetNews()
+        }
+        return packets
+    }
+}
+
+/// Messages of the far end to what is written to a TUN queue.
+func inbound(_ packets: [[UInt8]]) -> (EstablishedTunnel) -> Int {
+    { tunnel in
+        var inbound = Inbound(forwarding: tunnel.forwarding, coalesceUDP: true)
+        let size = packets[0].count + TransportMessage.overhead
+        let slab = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: size * packets.count, alignment: 64)
+        defer { slab.deallocate() }
+        var delivered = 0
+        var counter: UInt64 = 0
+        for _ in 0..<rounds {
+            for (i, packet) in packets.enumerated() {
+                packet.withUnsafeBytes {
+                    tunnel.seal(
+                        $0, counter: counter,
+                        into: UnsafeMutableRawBufferPointer(
+                            rebasing: slab[i * size..<(i + 1) * size]))
+                }
+                counter += 1
+            }
+            packetCostMeasured {
+                for i in packets.indices {
+                    _ = inbound.receive(
+                        UnsafeMutableRawBufferPointer(rebasing: slab[i * size..<(i + 1) * size]),
+                        from: EstablishedTunnel.endpoint, tos: 0, now: now)
+                }
+                inbound.coalescer.close()
+            }
+            for i in 0..<inbound.coalescer.groupCount {
+                delivered += inbound.coalescer.packetCount(ofGroup: i)
+            }
+            inbound.coalescer.reset()
+            inbound.resetEvents()
+        }
+        return delivered
+    }
+}
+
+/// Consecutive segments of one stream.
+func stream(v6: Bool) -> [[UInt8]] {
+    (0..<32).map { (i: Int) -> [UInt8] in
+        var tcp = PacketBuilder.TCP()
+        tcp.sequence = UInt32(i * 1340)
+        var builder = EstablishedTunnel.builder(v6: v6, fromFar: true)
+        builder.identification = UInt16(i)
+        return builder.tcp(5001, 9092, tcp, [UInt8](repeating: 9, count: 1340))
+    }
+}
+
+func datagram(_ payload: Int) -> [UInt8] {
+    EstablishedTunnel.builder(fromFar: true).udp(1, 2, [UInt8](repeating: 7, count: payload))
+}
+
+let small = EstablishedTunnel.builder(fromFar: false).udp(1, 2, [UInt8](repeating: 1, count: 36))
+let scenarios = [
+    Scenario(
+        name: "out-tcp4", suite: .chaChaPoly,
+        run: outbound(EstablishedTunnel.superPacket(v6: false, payload: 64_320, segment: 1340))),
+    Scenario(
+        name: "out-tcp6", suite: .chaChaPoly,
+        run: outbound(EstablishedTunnel.superPacket(v6: true, payload: 64_320, segment: 1340))),
+    Scenario(
+        name: "out-small", suite: .chaChaPoly,
+        run: outbound(EstablishedTunnel.read(VirtioNetHeader(), small))),
+    Scenario(name: "in-tcp4", suite: .chaChaPoly, run: inbound(stream(v6: false))),
+    Scenario(name: "in-tcp6", suite: .chaChaPoly, run: inbound(stream(v6: true))),
+    Scenario(
+        name: "in-small", suite: .chaChaPoly,
+        run: inbound([[UInt8]](repeating: datagram(36), count: 32))),
+]
+
+guard CommandLine.arguments.count == 2 else {
+    print(scenarios.map(\.name).joined(separator: "\n"))
+    exit(0)
+}
+guard let scenario = scenarios.first(where: { $0.name == CommandLine.arguments[1] }) else {
+    print("no scenario is called \(CommandLine.arguments[1])")
+    exit(2)
+}
+print(scenario.run(EstablishedTunnel(suite: scenario.suite)))
