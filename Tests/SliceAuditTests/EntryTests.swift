@@ -33,6 +33,21 @@ struct EntryTests {
         #expect(AuditEntry(line: Array(changed.utf8)) == nil, "\(changed)")
     }
 
+    /// What a newer version writes is an entry for an older one.
+    @Test func anyShortWordIsAKind() throws {
+        for word in ["portRefused", "a", "x25519", String(repeating: "k", count: 32)] {
+            let kind = try #require(AuditEvent.Kind(word))
+            let entry = AuditEntry(
+                sequence: 3, event: event(kind), previous: AuditDigest(of: [1]))
+            #expect(AuditEntry(line: entry.line) == entry && !kind.isFolded)
+        }
+        for word in ["", "9a", "a-b", "a b", "é", "a\"", String(repeating: "k", count: 33)] {
+            #expect(AuditEvent.Kind(word) == nil, "\(word)")
+        }
+        for kind in AuditEvent.Kind.known { #expect(AuditEvent.Kind(kind.word) == kind) }
+        #expect(Set(AuditEvent.Kind.known).isSuperset(of: AuditEvent.Kind.refusals))
+    }
+
     @Test func textsAreCleanAndShort() {
         let long = AuditEvent(
             .flowRefused, time: start, slice: String(repeating: "s", count: 100),

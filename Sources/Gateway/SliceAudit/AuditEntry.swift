@@ -17,7 +17,7 @@ package struct AuditEntry: Hashable, Sendable {
         out.reserveCapacity(320 + event.reason.utf8.count + event.subject.utf8.count)
         out += "{\"sequence\":\(sequence),\"time\":\"".utf8
         out += AuditTime.text(event.time).utf8
-        out += "\",\"kind\":\"\(event.kind.rawValue)\"".utf8
+        out += "\",\"kind\":\"\(event.kind.word)\"".utf8
         Self.append("slice", event.slice, to: &out)
         Self.append("cluster", event.cluster, to: &out)
         Self.append("subject", event.subject, to: &out)
@@ -43,7 +43,7 @@ package struct AuditEntry: Hashable, Sendable {
             cursor.take(",\"time\":"), let timeText = cursor.text(),
             let time = AuditTime.parse(timeText.utf8),
             cursor.take(",\"kind\":"), let kindText = cursor.text(),
-            let kind = AuditEvent.Kind(rawValue: kindText),
+            let kind = AuditEvent.Kind(kindText),
             cursor.take(",\"slice\":"), let slice = cursor.text(),
             cursor.take(",\"cluster\":"), let cluster = cursor.text(),
             cursor.take(",\"subject\":"), let subject = cursor.text(),

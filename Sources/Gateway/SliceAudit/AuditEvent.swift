@@ -2,26 +2,55 @@ import Timing
 
 /// What happened, as it goes into the audit log: not yet chained.
 package struct AuditEvent: Hashable, Sendable {
-    package enum Kind: String, CaseIterable, Sendable {
+    /// A word. A reader knows that there may be others than these: a newer version's log is in
+    /// order for an older one as well.
+    package struct Kind: Hashable, Sendable {
+        package static let maximumBytes = 32
+
+        package let word: String
+
+        private init(known word: StaticString) { self.word = word.description }
+
+        /// Letters and digits of ASCII, a letter first.
+        package init?(_ word: String) {
+            func isLetter(_ byte: UInt8) -> Bool { 0x61...0x7a ~= byte | 0x20 }
+            guard (1...Self.maximumBytes).contains(word.utf8.count),
+                let first = word.utf8.first, isLetter(first),
+                word.utf8.allSatisfy({ isLetter($0) || 0x30...0x39 ~= $0 })
+            else { return nil }
+            self.word = word
+        }
+
         /// The first line of a log. Its subject is the log's id.
-        case genesis
-        case started, attachRefused, attached, detached, flowRefused, routeRefused, claimRefused
-        case manifestAccepted, manifestRefused
+        package static let genesis = Kind(known: "genesis")
+        package static let started = Kind(known: "started")
+        package static let attachRefused = Kind(known: "attachRefused")
+        package static let attached = Kind(known: "attached")
+        package static let detached = Kind(known: "detached")
+        package static let flowRefused = Kind(known: "flowRefused")
+        package static let routeRefused = Kind(known: "routeRefused")
+        package static let claimRefused = Kind(known: "claimRefused")
+        package static let manifestAccepted = Kind(known: "manifestAccepted")
+        package static let manifestRefused = Kind(known: "manifestRefused")
+        /// So many refusals of the kind that is the subject, each unlike those that are written.
+        package static let omitted = Kind(known: "omitted")
         /// Entries that were to be written and were not, or were written and are gone: `count`.
-        case lost
+        package static let lost = Kind(known: "lost")
         /// The bytes before this line were no entry, because a writer was cut off. Its subject is
         /// their digest.
-        case repaired
+        package static let repaired = Kind(known: "repaired")
+
+        package static let refusals: Set<Kind> = [
+            .attachRefused, .flowRefused, .routeRefused, .claimRefused, .manifestRefused,
+        ]
+        package static let known: [Kind] = [
+            .genesis, .started, .attachRefused, .attached, .detached, .flowRefused, .routeRefused,
+            .claimRefused, .manifestAccepted, .manifestRefused, .omitted, .lost, .repaired,
+        ]
 
         /// Whether repeats may be folded into a count. Order matters for what changes something:
         /// attached, detached, attached again.
-        package var isFolded: Bool {
-            switch self {
-            case .attachRefused, .flowRefused, .routeRefused, .claimRefused, .manifestRefused: true
-            case .genesis, .started, .attached, .detached, .manifestAccepted, .lost, .repaired:
-                false
-            }
-        }
+        package var isFolded: Bool { Self.refusals.contains(self) }
     }
 
     /// Of one line without its end. Texts below are cut so that no entry is longer.

@@ -104,7 +104,7 @@ package struct AuditShowView {
                 let event = entry.event
                 return Document.Entry(
                     sequence: entry.sequence, time: AuditTime.text(event.time),
-                    kind: event.kind.rawValue, slice: event.slice, cluster: event.cluster,
+                    kind: event.kind.word, slice: event.slice, cluster: event.cluster,
                     subject: event.subject, reason: event.reason, count: event.count)
             }, unreadable: unreadable)
     }
@@ -118,7 +118,7 @@ package struct AuditShowView {
             let event = entry.event
             return [
                 .init("\(entry.sequence)", .dim), .init(AuditTime.text(event.time)),
-                .init(event.slice), .init(event.kind.rawValue, tint(event.kind)),
+                .init(event.slice), .init(event.kind.word, tint(event.kind)),
                 .init(event.count > 1 ? "\(event.count)" : ""), .init(event.subject),
                 .init(event.reason),
             ]
@@ -132,10 +132,7 @@ package struct AuditShowView {
     }
 
     private func tint(_ kind: AuditEvent.Kind) -> Style.Tint {
-        switch kind {
-        case .attachRefused, .flowRefused, .routeRefused, .claimRefused, .manifestRefused: .warning
-        case .lost: .bad
-        case .genesis, .started, .attached, .detached, .manifestAccepted, .repaired: .plain
-        }
+        if AuditEvent.Kind.refusals.contains(kind) { return .warning }
+        return kind == .lost || kind == .omitted ? .bad : .plain
     }
 }

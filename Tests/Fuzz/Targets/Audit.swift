@@ -4,7 +4,7 @@ import Timing
 extension FuzzTarget {
     static let audit = FuzzTarget(
         "audit-log",
-        words: AuditEvent.Kind.allCases.map(\.rawValue) + [
+        words: AuditEvent.Kind.known.map(\.word) + [
             "{\"sequence\":", ",\"time\":\"", "2026-11-23T22:00:00.123Z", ",\"kind\":\"",
             ",\"slice\":\"", ",\"cluster\":\"", ",\"subject\":\"", ",\"reason\":\"", ",\"count\":",
             ",\"previous\":\"", "\"}\n", "9007199254740991", "\\\"", "\\\\",
