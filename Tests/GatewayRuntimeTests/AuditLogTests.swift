@@ -140,12 +140,18 @@ import Timing
             #expect(try Directory.names(directory) == names)
             let report = verify(directory)
             #expect(report.problem == nil && report.head == log.head && report.first != 0)
-            #expect(log.entries == 61)
+            let newest = try #require(report.firstFile) + 3
+            #expect(report.id == "00c0ffee" && log.entries == 60 + newest)
+            for name in names[1...] {
+                let beginning = AuditFilePlace(beginning: read("\(directory)/\(name)"), kept: 0)
+                #expect(beginning?.id == "00c0ffee" && beginning?.kept == 3, "\(name)")
+            }
             // Renamed by somebody else: the chain goes on in a new file.
             try File.rename("\(directory)/audit.log", to: "\(directory)/audit.log.0")
             log.record(.started)
             log.flush()
-            #expect(entries(directory).map(\.kind) == [.started])
+            #expect(entries(directory).map(\.kind) == [.continued, .started])
+            #expect(entries(directory)[0].count == newest)
             log.stop()
             // A crash between two files: the end is in the older one.
             try File.rename("\(directory)/audit.log", to: "\(directory)/audit.log.1")
@@ -153,7 +159,55 @@ import Timing
             let next = try self.log(directory)
             next.record(.started)
             next.stop()
-            #expect(next.head?.sequence == 62)
+            #expect(next.head?.sequence == 60 + newest + 3)
+            #expect(entries(directory).map(\.kind) == [.continued, .started])
+            #expect(entries(directory)[0].count == newest + 1)
+        }
+    }
+
+    @Test func aFileThatIsTakenAwayIsNoticed() throws {
+        try withDirectory { directory in
+            let log = try log(directory) { $0.fileBytes = 2000 }
+            for number in 0..<20 {
+                log.record(.detached, slice: "payments", subject: "kafka/broker-\(number)")
+                log.flush()
+            }
+            log.stop()
+            #expect(verify(directory).problem == nil)
+            let names = try Directory.names(directory).filter { $0.hasPrefix("audit.log.") }
+            #expect(names.count > 2)
+            // The oldest.
+            let oldest = "\(directory)/audit.log.\(names.count)"
+            let bytes = read(oldest)
+            unlink(oldest)
+            let problem = verify(directory).problem
+            #expect(problem?.reason == .noBeginning)
+            #expect(problem?.detail.hasPrefix("file 1 of the log is missing") == true)
+            try AtomicFile.write(oldest, bytes)
+            #expect(verify(directory).problem == nil)
+            // All of them: the next start does not heal that.
+            for name in names { unlink("\(directory)/\(name)") }
+            unlink("\(directory)/audit.log")
+            let next = try self.log(directory)
+            next.record(.started)
+            next.stop()
+            #expect(entries(directory).map(\.kind) == [.lost, .started])
+            #expect(verify(directory).problem?.reason == .noBeginning)
+        }
+    }
+
+    @Test func aFloodOfRefusalsIsCounted() throws {
+        try withDirectory { directory in
+            let log = try log(directory)
+            for port in 0..<3000 {
+                log.record(.flowRefused, slice: "payments", subject: "a -> b tcp/\(port)")
+            }
+            log.record(.flowRefused, slice: "orders", subject: "c -> d")
+            log.stop()
+            let written = entries(directory)
+            #expect(written.count { $0.kind == .flowRefused } == 101)
+            #expect(written.last?.kind == .omitted && written.last?.count == 2900)
+            #expect(verify(directory).omitted == 2900 && log.status.lost == 0)
         }
     }
 

@@ -26,6 +26,25 @@ func lines(_ count: Int, id: String = "00c0ffee") -> [[UInt8]] {
     return lines.map { $0.dropLast() }
 }
 
+/// A log of so many entries a file, each but the first beginning with what says which it is.
+func files(_ counts: [Int], kept: Int = 8, id: String = "00c0ffee") -> [[[UInt8]]] {
+    var (chain, first) = AuditChain.genesis(id: id, time: start, cluster: "west")
+    var place = AuditFilePlace(id: id, filesBefore: 0, kept: kept)
+    var all: [[[UInt8]]] = []
+    for (number, count) in counts.enumerated() {
+        var lines = [first]
+        if number > 0 {
+            place = place.next(keeping: kept)
+            lines = [chain.begin(place, time: start, cluster: "west")]
+        }
+        for entry in 1..<max(1, count) {
+            lines.append(chain.append(event(.attached, "kafka/broker-\(number)-\(entry)")))
+        }
+        all.append(lines.map { $0.dropLast() })
+    }
+    return all
+}
+
 func file(_ lines: [[UInt8]]) -> [UInt8] { lines.flatMap { $0 + [0x0a] } }
 
 func head(_ lines: [[UInt8]]) -> AuditHead {
@@ -35,6 +54,12 @@ func head(_ lines: [[UInt8]]) -> AuditHead {
 }
 
 func verify(_ files: [UInt8]..., heads: [AuditHead] = [], piece: Int = 1000) -> AuditReport {
+    verify(files, heads: heads, piece: piece)
+}
+
+func verify(
+    _ files: [[UInt8]], heads: [AuditHead] = [], piece: Int = 1000
+) -> AuditReport {
     var verifier = AuditVerifier(heads: heads)
     for file in files {
         verifier.beginFile()

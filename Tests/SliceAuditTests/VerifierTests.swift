@@ -14,7 +14,7 @@ struct VerifierTests {
         let parts = (file(Array(all[..<2])), file(Array(all[2..<3])), file(Array(all[3...])))
         #expect(verify(parts.0, parts.1, [], parts.2, heads: [head(all)]).problem == nil)
         let rest = verify(parts.1, parts.2, heads: [head(Array(all[..<2]))])
-        #expect(rest.problem == nil && rest.first == 2 && rest.id == nil)
+        #expect(rest.problem?.reason == .noBeginning && rest.problem?.line == 1)
     }
 
     /// Whichever bit of a log turns, somebody notices.
@@ -70,12 +70,16 @@ struct VerifierTests {
         let order = problem([0, 1, 3, 2, 4, 5])
         #expect(order?.reason == .reordered && order?.line == 3)
         #expect(order?.detail == "entry 2 comes later")
+        // Of those that were passed over the one that comes, not one that is gone.
+        #expect(problem([0, 4, 2, 5])?.detail == "entry 2 comes later")
         let again = problem([0, 1, 2, 2, 3])
-        #expect(again?.reason == .reordered && again?.line == 4)
-        #expect(problem([0, 1, 0, 1])?.reason == .reordered)
+        #expect(again?.reason == .repeated && again?.line == 4)
+        #expect(again?.detail == "entry 2 was there before")
+        #expect(problem([0, 1, 0, 1])?.reason == .repeated)
+        #expect(problem([0, 1, 2, 3, 1, 4])?.reason == .repeated)
         // Two logs, one behind the other.
         let other = verify(file(all), file(lines(2, id: "other"))).problem
-        #expect(other?.reason == .reordered && other?.file == 1 && other?.line == 1)
+        #expect(other?.reason == .otherLog && other?.file == 1 && other?.line == 1)
     }
 
     @Test func headsAreHeld() {
@@ -89,11 +93,17 @@ struct VerifierTests {
         let forged = verify(file(lines(6, id: "forged")), heads: [early]).problem
         #expect(forged?.reason == .changed && forged?.line == 3)
         let rest = file(Array(all[4...]))
-        #expect(verify(rest, heads: [early]).problem?.reason == .tooOld)
+        #expect(verify(rest, heads: [early]).problem?.reason == .noBeginning)
         let before = AuditHead(sequence: 3, hash: early.hash)
         #expect(verify(rest, heads: [before]).problem?.reason == .changed)
+        let some = files([3, 2, 2], kept: 1)
+        let kept = verify(some[1...].map(file), heads: [head(Array(some[0][..<1]))]).problem
+        #expect(kept?.reason == .tooOld && kept?.detail.contains("entry 0 cannot be") == true)
         #expect(verify([]).problem?.reason == .empty)
-        #expect(verify([], heads: [early]).problem?.reason == .cutOff)
+        for none in [verify([], heads: [early]), verify([[UInt8]](), heads: [early])] {
+            #expect(none.problem?.reason == .cutOff)
+            #expect(none.problem?.detail == "the log is gone, and a head names entry 2")
+        }
     }
 
     @Test func linesThatAreNoEntries() {
@@ -116,5 +126,27 @@ struct VerifierTests {
         let torn = verify(whole.dropLast(5)).problem
         #expect(torn?.reason == .torn && torn?.line == 3)
         #expect(verify(whole.dropLast()).problem?.reason == .torn)
+    }
+
+    /// A head is written behind its entry: an end that lacks it was not the writer's doing.
+    @Test func aTornEndBeforeAHeadWasCutOff() {
+        let all = lines(5)
+        for cut in [1, 5, file([all[4]]).count + 5] {
+            let report = verify(file(all).dropLast(cut), heads: [head(all)])
+            #expect(report.problem?.reason == (cut == 1 ? .torn : .cutOff), "\(cut)")
+        }
+        #expect(
+            verify(file(all).dropLast(5), heads: [head(Array(all[..<4]))]).problem?.reason == .torn)
+    }
+
+    /// In a line that was wrong already there may be more wrong behind it.
+    @Test func theFirstOfTwoBrokenLinesIsNamed() {
+        let all = lines(4)
+        let endless = [UInt8](repeating: 0x61, count: AuditLines.maximumBytes + 1)
+        for end in [endless, Array(all[3].dropLast(9))] {
+            let bytes = file([all[0], all[1], [0x78], end]).dropLast()
+            let problem = verify(Array(bytes)).problem
+            #expect(problem?.reason == .notAnEntry && problem?.line == 3)
+        }
     }
 }

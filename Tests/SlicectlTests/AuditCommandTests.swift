@@ -28,6 +28,22 @@ import slicectl
         return lines
     }
 
+    /// Two lines a file, of which the gateway keeps so many older ones.
+    private func files(_ count: Int, kept: Int) -> [[[UInt8]]] {
+        var (chain, first) = AuditChain.genesis(
+            id: "00c0ffee", time: event(0).time, cluster: "west")
+        var place = AuditFilePlace(id: "00c0ffee", filesBefore: 0, kept: kept)
+        var files = [[first, chain.append(event(2))]]
+        for number in 1..<count {
+            place = place.next(keeping: kept)
+            files.append([
+                chain.begin(place, time: event(number).time, cluster: "west"),
+                chain.append(event(2 * number)),
+            ])
+        }
+        return files
+    }
+
     private func write(_ path: String, _ lines: some Sequence<[UInt8]>) throws {
         let file = try #require(fopen(path, "w"))
         defer { fclose(file) }
@@ -54,11 +70,37 @@ import slicectl
                 "audit", "verify", path, "--head", head(Array(all[..<3])), "--head", head(all),
                 "--json")
             #expect(early.status == 0 && early.out.contains("\"intact\" : true"))
-            unlink("\(path).2")
-            let rest = await invoke("audit", "verify", path)
-            #expect(rest.status == 0 && rest.out.contains("begins with entry 2: older ones"))
-            let old = await invoke("audit", "verify", path, "--head", head(Array(all[..<1])))
+        }
+    }
+
+    @Test func filesThatAreGoneAreNamed() async throws {
+        try await withDirectory { directory in
+            let path = "\(directory)/audit.log"
+            let all = files(4, kept: 2)
+            let end = head(Array(all.joined()))
+            try write("\(directory)/audit.head", [Array("\(end)\n".utf8)])
+            for (number, lines) in all.reversed().enumerated() where number < 3 {
+                try write(number == 0 ? path : "\(path).\(number)", lines)
+            }
+            let rotated = await invoke("audit", "verify", path)
+            #expect(rotated.status == 0)
+            #expect(rotated.out.contains("begins with file 2 of the log, entry 2: older ones"))
+            let old = await invoke("audit", "verify", path, "--head", head(Array(all[0][..<1])))
             #expect(old.status == 1 && old.out.contains("entry 0 cannot be checked"))
+            unlink("\(path).2")
+            let gone = await invoke("audit", "verify", path)
+            #expect(gone.status == 1)
+            #expect(gone.out.hasPrefix("broken: \(path).1: file 2 of the log is missing"))
+            unlink("\(path).1")
+            unlink(path)
+            let none = await invoke("audit", "verify", path)
+            #expect(none.status == 1)
+            #expect(
+                none.out == """
+                    broken: \(path): the log is gone, and a head names entry 7
+                      0 lines before it in order
+
+                    """)
         }
     }
 

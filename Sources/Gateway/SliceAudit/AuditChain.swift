@@ -17,6 +17,13 @@ package struct AuditChain: Sendable {
         return (AuditChain(after: head), line + [0x0a])
     }
 
+    /// The first line of a file that is not the log's first.
+    package mutating func begin(
+        _ place: AuditFilePlace, time: WallTime, cluster: String
+    ) -> [UInt8] {
+        append(place.event(after: head, time: time, cluster: cluster))
+    }
+
     /// The bytes to write, with the end of the line.
     package mutating func append(_ event: AuditEvent) -> [UInt8] {
         let line = AuditEntry(

@@ -60,7 +60,9 @@ package struct AuditEntry: Hashable, Sendable {
                 kind, time: time, slice: slice, cluster: cluster, subject: subject,
                 reason: reason, count: count),
             previous: previous)
-        guard self.line == line else { return nil }
+        guard self.line == line, kind != .continued || AuditFilePlace(self) != nil else {
+            return nil
+        }
     }
 
     private struct Cursor {

@@ -23,6 +23,8 @@ package struct AuditEvent: Hashable, Sendable {
 
         /// The first line of a log. Its subject is the log's id.
         package static let genesis = Kind(known: "genesis")
+        /// The first line of every other file: see `AuditFilePlace`.
+        package static let continued = Kind(known: "continued")
         package static let started = Kind(known: "started")
         package static let attachRefused = Kind(known: "attachRefused")
         package static let attached = Kind(known: "attached")
@@ -44,8 +46,9 @@ package struct AuditEvent: Hashable, Sendable {
             .attachRefused, .flowRefused, .routeRefused, .claimRefused, .manifestRefused,
         ]
         package static let known: [Kind] = [
-            .genesis, .started, .attachRefused, .attached, .detached, .flowRefused, .routeRefused,
-            .claimRefused, .manifestAccepted, .manifestRefused, .omitted, .lost, .repaired,
+            .genesis, .continued, .started, .attachRefused, .attached, .detached, .flowRefused,
+            .routeRefused, .claimRefused, .manifestAccepted, .manifestRefused, .omitted, .lost,
+            .repaired,
         ]
 
         /// Whether repeats may be folded into a count. Order matters for what changes something:

@@ -20,6 +20,13 @@ package struct AuditTail: Equatable, Sendable {
         return tail.last == nil ? nil : tail
     }
 
+    /// The end of a file without any entry is behind that of the file before it.
+    package func behind(_ older: AuditTail?) -> AuditTail {
+        var tail = self
+        tail.last = last ?? older?.last
+        return tail
+    }
+
     /// `bytes` may begin in the middle of a line unless they are all of the file.
     package init(_ bytes: [UInt8]) {
         isEnded = bytes.isEmpty || bytes.last == 0x0a
@@ -50,10 +57,14 @@ package struct AuditResumption: Sendable {
     package let opening: [UInt8]
     /// What somebody should look at, if anything.
     package let warning: String?
+    /// Whether it is a new log, whose first line is the opening's.
+    package let isNew: Bool
 
     /// `tail` of the newest file that has anything in it, and the head that was kept beside it.
+    /// `beginning` if the file that is written to does not say yet which one it is.
     package init(
-        tail: AuditTail?, head: AuditHead?, id: String, time: WallTime, cluster: String
+        tail: AuditTail?, head: AuditHead?, id: String, time: WallTime, cluster: String,
+        beginning: AuditFilePlace? = nil
     ) {
         let fragment = tail?.fragment
         let digest = fragment.map { "\(AuditDigest(of: $0))" } ?? ""
@@ -64,6 +75,7 @@ package struct AuditResumption: Sendable {
                 id: id, time: time, cluster: cluster, reason: digest)
             self.chain = chain
             self.opening = opening + line
+            isNew = true
             warning = fragment.map { "\($0.count) bytes that are no entry came before it" }
             return
         }
@@ -75,6 +87,9 @@ package struct AuditResumption: Sendable {
                 AuditEvent(
                     .repaired, time: time, cluster: cluster, subject: digest, reason: reason))
             warning = "its end was cut off: \(reason)"
+        }
+        if let beginning {
+            opening += chain.begin(beginning, time: time, cluster: cluster)
         }
         if let head, base == head, head != found {
             // The chain goes on behind the head: what is gone stays visible for good.
@@ -88,6 +103,7 @@ package struct AuditResumption: Sendable {
         self.chain = chain
         self.opening = opening
         self.warning = warning
+        isNew = false
     }
 
     private static func loss(_ found: AuditHead?, _ head: AuditHead) -> (String, UInt64) {

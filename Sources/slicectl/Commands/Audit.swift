@@ -25,7 +25,7 @@ struct AuditVerify: AsyncParsableCommand {
         discussion: """
             Looks at the file and at the older ones beside it (FILE.1 is the next older), and at \
             the head that the gateway keeps beside it (audit.head). Exit code 1, and the first \
-            line that is wrong, unless all is as it was written.
+            line that is wrong or which files are missing, unless all is as it was written.
 
             EXAMPLE
               slicectl audit verify
@@ -52,8 +52,8 @@ struct AuditVerify: AsyncParsableCommand {
             return head
         }
         var (files, report) = try AuditFiles.verify(file, heads: heads)
-        // The gateway may have been writing just then.
-        for _ in 0..<3 where report.problem?.reason == .torn {
+        // The gateway may have been writing just then, or putting a file aside.
+        for _ in 0..<3 where [.torn, .noBeginning].contains(report.problem?.reason) {
             try await Task.sleep(for: .milliseconds(100))
             (files, report) = try AuditFiles.verify(file, heads: heads)
         }

@@ -14,10 +14,12 @@ package struct AuditVerifyView {
         var files: [String]
         var entries: UInt64
         var first: UInt64?
+        var firstFile: UInt64?
         var head: String?
         var log: String?
         var repairs: UInt64
         var lost: UInt64
+        var omitted: UInt64
         var problem: Problem?
     }
 
@@ -36,8 +38,9 @@ package struct AuditVerifyView {
     package var document: Document {
         Document(
             intact: report.problem == nil, files: files, entries: report.entries,
-            first: report.first, head: report.head.map { "\($0)" }, log: report.id,
-            repairs: report.repairs, lost: report.lost,
+            first: report.first, firstFile: report.firstFile,
+            head: report.head.map { "\($0)" }, log: report.id,
+            repairs: report.repairs, lost: report.lost, omitted: report.omitted,
             problem: report.problem.map {
                 Document.Problem(
                     reason: $0.reason.rawValue, file: name($0), line: $0.line, message: $0.detail)
@@ -55,7 +58,8 @@ package struct AuditVerifyView {
             text += "\(Units.count(UInt64(files.count), "file"))\n"
         }
         if let first = report.first, first > 0 {
-            text += "  begins with entry \(first): older ones are not kept here\n"
+            let file = report.firstFile.map { "file \($0) of the log, " } ?? ""
+            text += "  begins with \(file)entry \(first): older ones are not kept here\n"
         }
         if report.repairs > 0 {
             text +=
@@ -63,6 +67,9 @@ package struct AuditVerifyView {
         }
         if report.lost > 0 {
             text += "  \(Units.count(report.lost, "event")) the log says are not in it\n"
+        }
+        if report.omitted > 0 {
+            text += "  \(Units.count(report.omitted, "refusal")) the log says it left out\n"
         }
         if let head = report.head, report.problem == nil { text += "  head \(head)\n" }
         return text

@@ -7,7 +7,9 @@ extension FuzzTarget {
         words: AuditEvent.Kind.known.map(\.word) + [
             "{\"sequence\":", ",\"time\":\"", "2026-11-23T22:00:00.123Z", ",\"kind\":\"",
             ",\"slice\":\"", ",\"cluster\":\"", ",\"subject\":\"", ",\"reason\":\"", ",\"count\":",
-            ",\"previous\":\"", "\"}\n", "9007199254740991", "\\\"", "\\\\",
+            ",\"previous\":\"", "\"}\n", "9007199254740991", "keeps ",
+            " older files; the one before this ends with ",
+            "\\\"", "\\\\",
         ],
         seeds: { auditSeeds }
     ) { AuditFuzz.run($0) }
@@ -21,9 +23,11 @@ extension FuzzTarget {
             AuditEvent(
                 .flowRefused, time: time, slice: "payments", cluster: "west",
                 subject: "apps/web -> kafka/broker-0", reason: "no \"policy\"", count: 12))
+        let next = AuditFilePlace(id: "00c0ffee", filesBefore: 0, kept: 8).next(keeping: 8)
+        let whole = log + chain.begin(next, time: time, cluster: "west")
         let torn = Array(log.dropLast(50))
         let resumption = AuditResumption(
             tail: AuditTail(torn), head: nil, id: "", time: time, cluster: "west")
-        return [log, torn + resumption.opening, torn, Array("\(chain.head)".utf8)]
+        return [log, whole, torn + resumption.opening, torn, Array("\(chain.head)".utf8)]
     }
 }

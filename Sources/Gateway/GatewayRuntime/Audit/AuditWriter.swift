@@ -13,6 +13,8 @@ final class AuditWriter {
 
     private var file: AppendFile?
     private var chain: AuditChain?
+    /// Of the file, if that is known.
+    private var place: AuditFilePlace?
     /// Lines that are chained, and not yet on the disk.
     private var pending: ArraySlice<UInt8> = []
     private var pendingEntries: UInt64 = 0
@@ -55,10 +57,10 @@ final class AuditWriter {
         if !file.isInPlace {
             // Somebody renamed or removed it, as logrotate(8) does: the chain goes on.
             warn("\(path) was replaced by somebody else")
-            try reopen()
+            try reopen(at: time)
         } else if file.size >= options.fileBytes {
             do throws(LinuxError) {
-                try rotate()
+                try rotate(at: time)
                 cannotRotate = false
             } catch {
                 // A log that is too long is better than none.
@@ -67,6 +69,8 @@ final class AuditWriter {
                 cannotRotate = true
             }
         }
+        // The first line of a new file.
+        try finish()
     }
 
     /// Once this is called the events are the writer's, also if it throws.
@@ -84,46 +88,85 @@ final class AuditWriter {
 
     private func open(at time: WallTime) throws(LinuxError) {
         try Directory.create(File.split(path).directory, mode: 0o700)
-        let file = try AppendFile(path)
         // Lines that wait, because the file went away before they were written, stay chained.
-        if chain == nil {
-            let resumption = AuditResumption(
-                tail: try tail(file), head: keptHead(), id: options.makeID(), time: time,
-                cluster: cluster)
-            chain = resumption.chain
-            pending = resumption.opening[...]
-            pendingEntries = UInt64(pending.dropFirst().count { $0 == 0x0a })
-            if let warning = resumption.warning { warn("\(path): \(warning)") }
-            // What is there may never have been synchronized.
-            isDirty = file.size > 0
+        if chain != nil { return try reopen(at: time) }
+        let file = try AppendFile(path)
+        let bytes = try file.tail(limitBytes: AuditTail.maximumBytes)
+        var tail = bytes.isEmpty ? nil : AuditTail(bytes)
+        var begun = try beginning(of: path)
+        var isNew = false
+        if tail?.last == nil {
+            // A crash may have come between two files.
+            let older = try newestOlder()
+            tail = tail?.behind(older?.tail) ?? older?.tail
+            if let older {
+                begun = (older.place ?? unknownPlace()).next(keeping: options.olderFiles)
+                isNew = true
+            }
         }
+        let new = unknownPlace()
+        let resumption = AuditResumption(
+            tail: tail, head: keptHead(), id: new.id, time: time, cluster: cluster,
+            beginning: isNew ? begun : nil)
+        place = resumption.isNew ? new : begun
+        chain = resumption.chain
+        pending = resumption.opening[...]
+        pendingEntries = UInt64(pending.dropFirst().count { $0 == 0x0a })
+        if let warning = resumption.warning { warn("\(path): \(warning)") }
+        // What is there may never have been synchronized.
+        isDirty = file.size > 0
         self.file = file
         try Directory.synchronize(File.split(path).directory)
     }
 
-    private func reopen() throws(LinuxError) {
+    private func reopen(at time: WallTime) throws(LinuxError) {
         file = nil
-        file = try AppendFile(path)
+        let new = try AppendFile(path)
         try Directory.synchronize(File.split(path).directory)
+        file = new
+        guard var chain else { return }
+        let next = (place ?? unknownPlace()).next(keeping: options.olderFiles)
+        pending += chain.begin(next, time: time, cluster: cluster)
+        pendingEntries += 1
+        (self.chain, place) = (chain, next)
     }
 
-    /// Of the newest file with anything in it: a crash may have come between two files.
-    private func tail(_ file: AppendFile) throws(LinuxError) -> AuditTail? {
-        let bytes = try file.tail(limitBytes: AuditTail.maximumBytes)
-        if !bytes.isEmpty { return AuditTail(bytes) }
+    /// The first file of another log.
+    private func unknownPlace() -> AuditFilePlace {
+        AuditFilePlace(id: options.makeID(), filesBefore: 0, kept: options.olderFiles)
+    }
+
+    private func beginning(of path: String) throws(LinuxError) -> AuditFilePlace? {
+        do throws(LinuxError) {
+            let reader = try FileReader(path)
+            let bytes = try read(reader, limitBytes: AuditTail.maximumBytes)
+            return AuditFilePlace(beginning: bytes, kept: options.olderFiles)
+        } catch {
+            if error.isAbsent { return nil }
+            throw error
+        }
+    }
+
+    private func read(_ reader: FileReader, limitBytes: Int) throws(LinuxError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        while bytes.count < limitBytes {
+            let piece = try reader.read()
+            if piece.isEmpty { break }
+            bytes += piece
+        }
+        return bytes
+    }
+
+    /// The end of the newest file with an entry in it that was put aside.
+    private func newestOlder() throws(LinuxError) -> (tail: AuditTail, place: AuditFilePlace?)? {
         for number in 1...max(1, options.olderFiles) {
             let older = AuditPaths.older(path, number)
             do throws(LinuxError) {
                 let reader = try FileReader(older)
                 try reader.seek(fromEnd: AuditTail.maximumBytes)
-                var bytes: [UInt8] = []
-                while bytes.count < AuditTail.maximumBytes {
-                    let piece = try reader.read()
-                    if piece.isEmpty { break }
-                    bytes += piece
-                }
-                guard !bytes.isEmpty else { continue }
-                return AuditTail.closed(bytes)
+                let bytes = try read(reader, limitBytes: AuditTail.maximumBytes)
+                guard let tail = AuditTail.closed(bytes) else { continue }
+                return (tail, try beginning(of: older))
             } catch {
                 if !error.isAbsent { throw error }
             }
@@ -175,13 +218,13 @@ final class AuditWriter {
         isDirty = false
     }
 
-    private func rotate() throws(LinuxError) {
+    private func rotate(at time: WallTime) throws(LinuxError) {
         // A name that is missing leaves a gap that the next one fills.
         for number in stride(from: options.olderFiles - 1, through: 1, by: -1) {
             try move(AuditPaths.older(path, number), to: AuditPaths.older(path, number + 1))
         }
         try move(path, to: AuditPaths.older(path, 1))
-        try reopen()
+        try reopen(at: time)
     }
 
     private func move(_ old: String, to new: String) throws(LinuxError) {
