@@ -54,7 +54,7 @@ private final class DirectoryLab: Sendable {
 
     func start(
         _ name: String, version: UInt64 = 1, incarnation: UInt64 = 1,
-        restored: [DirectoryStore.Cluster] = []
+        restored: [DirectoryStore.Cluster] = [], manifest: DirectoryManifest? = nil
     ) async throws -> Running {
         var options = DirectoryService.Options()
         options.timing.heartbeat = .milliseconds(50)
@@ -68,7 +68,8 @@ private final class DirectoryLab: Sendable {
         let (views, viewContinuation) = AsyncStream.makeStream(of: DirectoryView.self)
         let (manifests, manifestContinuation) = AsyncStream.makeStream(of: ReceivedManifest.self)
         let service = try await DirectoryService.start(
-            in: namespace, Self.manifest(name, version: version), incarnation: incarnation,
+            in: namespace, manifest ?? Self.manifest(name, version: version),
+            incarnation: incarnation,
             options: options, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
             callbacks: DirectoryService.Callbacks(
                 onChange: { view, _ in viewContinuation.yield(view) },
@@ -139,6 +140,39 @@ struct DirectoryServiceTests {
         #expect(report.listening.count == 2 && report.problems == [])
         for running in [west, east, north] { await running.service.stop() }
         #expect(await west.service.status() == nil)
+    }
+
+    /// East believes that half of west's addresses are its own, and says so.
+    @Test func whatAPeerClaimsOfOthersIsReported() async throws {
+        let lab = try DirectoryLab()
+        let west = try await lab.start("west")
+        var greedy = try DirectoryLab.manifest("east")
+        let own = greedy.slice.local
+        greedy.slice = DirectorySlice(
+            name: greedy.slice.name,
+            local: DirectorySlice.Cluster(
+                name: own.name,
+                prefixes: own.prefixes + [try #require(IPPrefix("10.80.3.128/25"))],
+                addresses: own.addresses), others: greedy.slice.others)
+        let east = try await lab.start("east", manifest: greedy)
+        func record(_ name: String, _ address: String) throws -> EndpointRecord {
+            EndpointRecord(
+                key: AddressBook.Key(
+                    try #require(NamespaceName("kafka")), try #require(EndpointName(name))),
+                addresses: [try #require(IPAddress(address))])
+        }
+        let (good, bad) = (try record("good", "10.80.1.7"), try record("bad", "10.80.3.200"))
+        east.service.setOwn(endpoints: [good, bad], services: [])
+        let seen = try await west.view("east") { !$0.endpoints.isEmpty }
+        #expect(seen.endpoints.keys.map(\.endpoint.text) == ["good"])
+        let report = try await west.status { !$0.refusedClaims.isEmpty }
+        let address = try #require(IPAddress("10.80.3.200"))
+        #expect(
+            report.refusedClaims == [DirectoryProblem(own.name, .claim(bad.key, .outside(address)))]
+        )
+        east.service.setOwn(endpoints: [good], services: [])
+        _ = try await west.status { $0.refusedClaims.isEmpty }
+        for running in [west, east] { await running.service.stop() }
     }
 
     @Test func silenceIsStaleAndAReturnIsFresh() async throws {

@@ -197,3 +197,50 @@ def test_counters_name_policies(fenced):
     assert {one["name"]: one["decided"] > 0 for one in status["policies"]}["everybody"]
     shown = fenced.gateways["west"].ctl("status").stdout
     assert "everybody" in shown
+
+
+def test_what_a_cluster_claims_of_another_is_refused_and_recorded(lab):
+    """East's gateway has a manifest of its own, in which half of west's addresses are east's."""
+    clusters = ThreeClusters(lab, "delay 1ms", endpoints=1, clusters=("west", "east"))
+    one = Slice(clusters)
+    greedy = one.directory / "greedy.yaml"
+    text = one.manifest.read_text()
+    greedy.write_text(text.replace('"10.80.1.0/24"', '"10.80.1.0/25"').replace(
+        '- "10.80.2.0/24"', '- "10.80.2.0/24"\n        - "10.80.1.128/25"'))
+    one.sign(greedy)
+    west = Gateway(clusters, "west", [one]).start()
+    east = Gateway(clusters, "east", [one.config_entry("east", greedy)]).start()
+    east.ctl("attach", "payments", "kafka/thief", "--netns", clusters.endpoint("east").full_name,
+             "--address", "10.80.1.200")
+    log = west.state / "audit.log"
+
+    def claims():
+        shown = json.loads(slicectl("--json", "audit", "show", log, "-n", 200).stdout)
+        return entries(shown, "claimRefused")
+
+    wait_until(claims, 20, "the claim to be in the audit log")
+    assert claims()[0]["subject"] == "kafka/thief@east"
+    assert "claims 10.80.1.200" in claims()[0]["reason"]
+    assert "outside its prefixes" in claims()[0]["reason"]
+    # It is not believed, and one claim is one entry however often it is looked at.
+    assert [known["name"] for known in west.ask("directory", "payments")["endpoints"]] == []
+    assert len(claims()) == 1 and slicectl("audit", "verify", log).returncode == 0
+
+
+def test_a_log_that_is_taken_away_is_missed(fenced):
+    """While the head beside it is there: now, and after the gateway has begun another file."""
+    gateway = fenced.gateways["central"]
+    path, _ = fenced.audit("central")
+    assert slicectl("audit", "verify", path).returncode == 0
+    path.unlink()
+    done = slicectl("audit", "verify", path, check=False)
+    assert done.returncode == 1 and "the log is gone, and a head names entry" in done.stdout
+    gateway.restart()
+    wait_until(path.exists, 10, "the next log")
+
+    def verified():
+        return slicectl("audit", "verify", path, check=False)
+
+    wait_until(lambda: "the log was gone when the gateway started" in verified().stdout, 10,
+               "the loss to be in the new log")
+    assert verified().returncode == 1

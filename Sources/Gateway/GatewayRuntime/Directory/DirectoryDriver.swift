@@ -66,11 +66,14 @@ final class DirectoryDriver {
     var stored: [UInt8] { node.stored }
 
     var report: DirectoryReport {
-        DirectoryReport(
+        let problems = node.problems
+        return DirectoryReport(
             incarnation: node.incarnation, version: node.version, peers: node.peerStatus,
             problems: listenFailures.sorted { $0.key < $1.key }.map(\.value)
-                + node.problems.map(\.description),
-            listening: servers.keys.sorted())
+                + problems.map(\.description),
+            refusedClaims: problems.filter {
+                $0.isClaim && $0.cluster != node.slice.local.name
+            }, listening: servers.keys.sorted())
     }
 
     func step(_ event: DirectoryEvent) {
@@ -325,5 +328,15 @@ private final class DirectoryHandler: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
         context.close(promise: nil)
+    }
+}
+
+extension DirectoryProblem {
+    /// Whether somebody says that he is, or has, what is another's.
+    fileprivate var isClaim: Bool {
+        switch kind {
+        case .claim, .claims, .otherCluster, .twoGateways: true
+        default: false
+        }
     }
 }

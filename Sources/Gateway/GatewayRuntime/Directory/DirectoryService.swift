@@ -43,6 +43,8 @@ package struct DirectoryReport: Sendable {
     package var peers: [DirectoryPeerStatus]
     /// Sentences: what peers do, and why we do not listen.
     package var problems: [String]
+    /// What peers claim and are not given: of the same problems those.
+    package var refusedClaims: [DirectoryProblem]
     package var listening: [IPAddress]
 }
 

@@ -27,6 +27,8 @@ final class SliceMembership {
     var view: DirectoryView?
     /// Records that the manifest does not admit where they are: said once.
     var refused: Set<String> = []
+    /// Claims of peers that the directory refuses, as last seen.
+    var refusedClaims: Set<DirectoryProblem> = []
     var isViewUnsaved = false
     var nextSave = Instant(nanoseconds: 0)
 

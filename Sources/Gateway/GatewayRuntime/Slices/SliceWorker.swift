@@ -271,6 +271,7 @@ actor SliceWorker {
         stepPeers(running)
         if now >= running.nextReconciliation { reconcile(running) }
         saveDirectory(running, now)
+        auditClaims(running)
         if now >= running.nextProbe {
             running.nextProbe = now + Self.probeInterval
             probe(running)
