@@ -13,10 +13,10 @@ package enum AuditTime {
 
     package static func text(_ time: WallTime) -> String {
         let all = rounded(time).nanosecondsSince1970 / 1_000_000
-        let (year, month, day) = civil(all / dayMilliseconds)
-        let rest = all % dayMilliseconds
-        return "\(pad(year, 4))-\(pad(month, 2))-\(pad(day, 2))T\(pad(rest / 3_600_000, 2)):"
-            + "\(pad(rest / 60_000 % 60, 2)):\(pad(rest / 1000 % 60, 2)).\(pad(rest % 1000, 3))Z"
+        let date = CivilTime(secondsSince1970: all / 1000)
+        return "\(pad(date.year, 4))-\(pad(date.month, 2))-\(pad(date.day, 2))"
+            + "T\(pad(date.hour, 2)):\(pad(date.minute, 2)):\(pad(date.second, 2))"
+            + ".\(pad(all % 1000, 3))Z"
     }
 
     /// Nothing but what `text` writes.
@@ -28,7 +28,8 @@ package enum AuditTime {
         }
         let year = number(0..<4)
         guard 1970...2261 ~= year else { return nil }
-        let days = days(year, number(5..<7), number(8..<10))
+        let days = CivilTime.daysSince1970(
+            year: year, month: number(5..<7), day: number(8..<10))
         let clock = number(11..<13) * 3_600_000 + number(14..<16) * 60_000
         let milliseconds =
             days * dayMilliseconds + clock + number(17..<19) * 1000 + number(20..<23)
@@ -41,30 +42,5 @@ package enum AuditTime {
     private static func pad(_ value: Int64, _ width: Int) -> String {
         let digits = String(value)
         return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
-    }
-
-    // The proleptic Gregorian calendar in years that begin in March, from 0000-03-01 on: 719,468
-    // days before 1970.
-
-    private static func civil(_ days: Int64) -> (year: Int64, month: Int64, day: Int64) {
-        let z = days + 719_468
-        let era = z / 146_097
-        let dayOfEra = z % 146_097
-        let year =
-            (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * year + year / 4 - year / 100)
-        let shifted = (5 * dayOfYear + 2) / 153
-        let month = shifted < 10 ? shifted + 3 : shifted - 9
-        let day = dayOfYear - (153 * shifted + 2) / 5 + 1
-        return (year + era * 400 + (month <= 2 ? 1 : 0), month, day)
-    }
-
-    private static func days(_ year: Int64, _ month: Int64, _ day: Int64) -> Int64 {
-        let shifted = month > 2 ? month - 3 : month + 9
-        let y = month <= 2 ? year - 1 : year
-        let yearOfEra = y % 400
-        let dayOfYear = (153 * shifted + 2) / 5 + day - 1
-        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
-        return y / 400 * 146_097 + dayOfEra - 719_468
     }
 }

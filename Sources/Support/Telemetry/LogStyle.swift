@@ -1,3 +1,5 @@
+import Timing
+
 /// How log lines look. All styles are one line a record.
 package enum LogStyle: Sendable, Equatable {
     /// For eyes: a time, a level, the words.
@@ -167,30 +169,4 @@ private func cut(_ bytes: inout [UInt8], to count: Int) {
     var end = count
     while end > 0, bytes[end] & 0xc0 == 0x80 { end -= 1 }
     bytes.removeSubrange(end...)
-}
-
-/// Days to civil date in the proleptic Gregorian calendar, counted in 400-year cycles of
-/// 146,097 days that begin on the first of March of a year divisible by 400.
-struct CivilTime {
-    var year, month, day, hour, minute, second: Int64
-
-    init(secondsSince1970: Int64) {
-        // Clamped to the years 1 to 9999: a clock beyond them is broken, and the sums stay small.
-        let seconds = min(max(secondsSince1970, -62_135_596_800), 253_402_300_799)
-        let ofDay = ((seconds % 86_400) + 86_400) % 86_400
-        // 0000-03-01 is 719,468 days before 1970-01-01.
-        let days = (seconds - ofDay) / 86_400 + 719_468
-        let cycle = days / 146_097
-        let dayOfCycle = days % 146_097
-        let yearOfCycle =
-            (dayOfCycle - dayOfCycle / 1_460 + dayOfCycle / 36_524 - dayOfCycle / 146_096) / 365
-        let dayOfYear = dayOfCycle - (365 * yearOfCycle + yearOfCycle / 4 - yearOfCycle / 100)
-        let monthFromMarch = (5 * dayOfYear + 2) / 153
-        day = dayOfYear - (153 * monthFromMarch + 2) / 5 + 1
-        month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
-        year = cycle * 400 + yearOfCycle + (month <= 2 ? 1 : 0)
-        hour = ofDay / 3_600
-        minute = ofDay / 60 % 60
-        second = ofDay % 60
-    }
 }
