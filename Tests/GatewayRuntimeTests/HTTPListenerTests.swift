@@ -68,7 +68,7 @@ import Testing
     private func request(
         _ method: String, _ path: String, _ fields: String = "", close: Bool = true
     ) -> String {
-        "\(method) \(path) HTTP/1.1\r\nHost: gateway\r\n\(fields)"
+        "\(method) \(path) HTTP/1.1\r\nHost: 127.0.0.1\r\n\(fields)"
             + (close ? "Connection: close\r\n\r\n" : "\r\n")
     }
 
@@ -149,6 +149,40 @@ import Testing
             })
         let wasAsked = isAsked.load(ordering: .relaxed)
         #expect(!wasAsked)
+    }
+
+    /// A page from elsewhere whose name was made to point here asks for its own name.
+    @Test func whoeverAsksForSomebodyElseIsRefused() async throws {
+        func hosts(_ hosts: [String], _ version: String = "1.1") -> String {
+            "GET /v1/status HTTP/\(version)\r\n" + hosts.map { "Host: \($0)\r\n" }.joined()
+                + "Connection: close\r\n\r\n"
+        }
+        try await withListener({ $0.names = ["gateway-1.example.com"] }) { listener in
+            for host in [
+                "127.0.0.1", "127.0.0.1:9469", "192.0.2.1:80", "[::1]", "[::1]:9469",
+                "[fe80::1%25eth0]:9469", "localhost", "LOCALHOST:9469", "localhost.",
+                "gateway-1.example.com", "Gateway-1.Example.COM.:9469",
+            ] { #expect(try await status(listener, hosts([host])) == 200, "\(host)") }
+            for host in [
+                "evil.example", "evil.example:9469", "gateway-1.example.com.evil.example",
+                "x.gateway-1.example.com", "localhost.evil.example", "127.0.0.1.evil.example",
+                "0x7f.1", "2130706433", "[evil.example]", "[127.0.0.1]", "127.0.0.1.",
+            ] {
+                let reply = try await exchange(listener, hosts([host]))
+                #expect(reply.status == 421, "\(host)")
+                #expect(reply.body.contains("this gateway is not called `"))
+                #expect(reply.body.contains("http.names in gateway.conf"))
+            }
+            for bad in [
+                [], ["127.0.0.1", "127.0.0.1"], [""], [":80"], ["[::1"], ["127.0.0.1:x"],
+                ["127.0.0.1:1234567"], ["a b"], ["[::1]80"],
+            ] { #expect(try await status(listener, hosts(bad)) == 400, "\(bad)") }
+            #expect(try await status(listener, hosts([], "1.0")) == 200)
+            #expect(try await status(listener, hosts(["evil.example"], "1.0")) == 421)
+            // Whatever it is that is asked.
+            let post = "POST / HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 0\r\n"
+            #expect(try await status(listener, post + "Connection: close\r\n\r\n") == 421)
+        }
     }
 
     @Test func headersAreLimited() async throws {

@@ -28,7 +28,7 @@ import Timing
               forward: [192.0.2.53, "fd00::53", 192.0.2.53:5353, "[fd00::53]:5353"]
               resolvConf: false
             directory: {grace: 90s}
-            http: {listen: "[::1]:9469"}
+            http: {listen: "[::1]:9469", names: [Gateway-1.example, metrics]}
             audit: {file: /var/log/slices.log}
 
             """)
@@ -39,6 +39,7 @@ import Timing
                 "192.0.2.53:53", "[fd00::53]:53", "192.0.2.53:5353", "[fd00::53]:5353",
             ])
         #expect(config.http?.listen.description == "[::1]:9469")
+        #expect(config.http?.names == ["gateway-1.example", "metrics"])
         #expect(config.auditFile == "/var/log/slices.log")
     }
 
@@ -77,6 +78,10 @@ import Timing
             ("http: {}", ["g:3:7: http: the field `listen` is missing"]),
             ("http: {listen: 9469}", ["`9469` is not an address with a port"]),
             ("http: {listen: 127.0.0.1:0}", ["http.listen: port 0 cannot be found by anybody"]),
+            (
+                "http: {listen: 127.0.0.1:1, names: [\"a:80\"]}",
+                ["http.names[0]: `a:80` is no name of a host such as"]
+            ),
             ("audit: {file: audit.log}", ["audit.file: `audit.log` must be an absolute path"]),
             ("audit:", ["g:3:1: audit: has no value: give it one or remove the field"]),
         ] as [(String, [String])])

@@ -74,6 +74,8 @@ package struct GatewayConfig: Hashable, Sendable {
     /// The page, API and metrics that only read.
     package struct HTTP: Hashable, Sendable {
         package var listen: IPEndpoint
+        /// Under which it may be asked for, beside its addresses and localhost: in lower case.
+        package var names: [String] = []
     }
 
     package var cluster: ClusterName

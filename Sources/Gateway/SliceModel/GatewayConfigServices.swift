@@ -69,8 +69,16 @@ extension GatewayConfigReader {
                 ConfigType<IPEndpoint>.endpoint.checked {
                     $0.port == 0 ? "port 0 cannot be found by anybody: choose one" : nil
                 })
-            return listen.map { GatewayConfig.HTTP(listen: $0) }
+            let names = object.optional("names", .list(of: httpName, atMost: 16), default: [])
+            return listen.map { GatewayConfig.HTTP(listen: $0, names: names) }
         }
+    }
+
+    private static var httpName: ConfigType<String> {
+        ConfigType<String>.string(1...253).checked {
+            NameRules.isHostName($0)
+                ? nil : "`\($0)` is no name of a host such as gateway-1.example.com: without a port"
+        }.map { $0.lowercased() }
     }
 
     /// Nil inside: the default.

@@ -103,9 +103,9 @@ package actor GatewayDaemon {
 
     private func serveHTTP() {
         http = config.http.map { wanted in
-            HTTPService(wanted.listen, group: group, logger: logger) { [weak self] in
-                await self?.status()
-            }
+            HTTPService(
+                wanted.listen, names: wanted.names, group: group, logger: logger
+            ) { [weak self] in await self?.status() }
         }
     }
 

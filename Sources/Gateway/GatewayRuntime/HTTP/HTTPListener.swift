@@ -24,6 +24,8 @@ package final class HTTPListener: Sendable {
         package var replyTime = TimeAmount.seconds(30)
         /// So long a report is good for all who ask.
         package var freshFor = Duration.milliseconds(500)
+        /// What it may be asked for, beside addresses and localhost.
+        package var names: [String] = []
 
         package init() {}
     }
@@ -217,6 +219,12 @@ private final class HTTPConnection: ChannelDuplexHandler {
     private func answer(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         state = .replying
         allow(options.replyTime, context)
+        let host = HTTPHost(names: Set(options.names))
+        if let refusal = host.refusal(
+            head.headers["host"], isOld: head.version != .http1_1)
+        {
+            return send(refusal, to: head, context)
+        }
         let (site, method, target) = (site, head.method.rawValue, head.uri)
         let answered = context.eventLoop.makeFutureWithTask {
             await site.reply(method: method, target: target)

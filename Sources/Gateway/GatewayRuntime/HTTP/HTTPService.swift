@@ -11,15 +11,18 @@ struct HTTPService: Sendable {
     private let attempts: Task<HTTPListener?, Never>
 
     init(
-        _ address: IPEndpoint, group: any EventLoopGroup, logger: Logger,
+        _ address: IPEndpoint, names: [String], group: any EventLoopGroup, logger: Logger,
         _ status: @escaping HTTPListener.StatusProvider
     ) {
-        attempts = Task {
+        var options = HTTPListener.Options()
+        options.names = names
+        attempts = Task { [options] in
             var told: String?
             while !Task.isCancelled {
                 do {
                     let listener = try await HTTPListener.start(
-                        address: address, handler: status, group: group, logger: logger)
+                        address: address, handler: status, options: options, group: group,
+                        logger: logger)
                     logger.info("the status page is at http://\(listener.address)/")
                     return listener
                 } catch {
