@@ -2,10 +2,15 @@
 
     dns_client.py malformed ADDRESS PORT ZONE
     dns_client.py load ADDRESS PORT NAME TYPE RATE SECONDS
+    dns_client.py watch ADDRESS PORT RATE SECONDS NAME...
+    dns_client.py upstream ADDRESS PORT NAME ADDRESS
 
 The first sends what is wrong in every way, over UDP and TCP, and exits with 1 if the gateway says
 anything but what it must. The second asks at a rate, and prints one line of JSON: how many were
 sent and answered, the answers' codes and numbers of records, and latencies in milliseconds.
+The third asks for the addresses of each name in turn, once more where no answer came, and prints
+how often each name was answered how. The last is a resolver elsewhere, which knows one name, and
+prints what it is asked.
 """
 
 import collections
@@ -189,6 +194,88 @@ def load(address, port, text, kind, rate, seconds):
     }
 
 
+def after_name(data, place):
+    while data[place]:
+        if data[place] & 0xC0:
+            return place + 2
+        place += 1 + data[place]
+    return place + 1
+
+
+def answer_of(data):
+    """The code, or the IPv4 addresses, as one word."""
+    flags, _, answers = struct.unpack("!HHH", data[2:8])
+    if flags & 15:
+        return {NXDOMAIN: "NXDOMAIN", SERVFAIL: "SERVFAIL"}.get(flags & 15, f"code {flags & 15}")
+    place = after_name(data, 12) + 4
+    found = []
+    for _ in range(answers):
+        place = after_name(data, place)
+        kind, _, _, length = struct.unpack("!HHIH", data[place:place + 10])
+        place += 10
+        if kind == TYPES["A"]:
+            found.append(socket.inet_ntoa(data[place:place + length]))
+        place += length
+    return " ".join(sorted(found)) or "nothing"
+
+
+def watch(address, port, rate, seconds, texts):
+    """Each question has a second, then another one."""
+    states = {text: collections.Counter() for text in texts}
+    pending = {}  # by number: when it was sent, the name, whether it was sent before
+    sent = retried = missing = 0
+    with socket.socket(family(address), socket.SOCK_DGRAM) as one:
+        one.connect((address, port))
+        start = time.monotonic()
+        while True:
+            now = time.monotonic()
+            is_over = now >= start + seconds
+            if is_over and not pending:
+                break
+            while not is_over and sent < (now - start) * rate:
+                number, text = sent % 65536, texts[sent % len(texts)]
+                pending[number] = now, text, False
+                one.send(message(question(text) + OPT, number, counts=(1, 0, 0, 1)))
+                sent += 1
+            for number, (began, text, again) in list(pending.items()):
+                # In the order in which they were sent, or nearly.
+                if began > now - 1:
+                    break
+                del pending[number]
+                if again:
+                    missing += 1
+                    continue
+                retried += 1
+                pending[number] = now, text, True
+                one.send(message(question(text) + OPT, number, counts=(1, 0, 0, 1)))
+            while select.select([one], [], [], 0.0005)[0]:
+                got = one.recv(65535)
+                number, = struct.unpack("!H", got[:2])
+                if number in pending:
+                    states[pending.pop(number)[1]][answer_of(got)] += 1
+    return {"sent": sent, "retried": retried, "missing": missing, "states": states}
+
+
+def upstream(address, port, known, answer):
+    with socket.socket(family(address), socket.SOCK_DGRAM) as one:
+        one.bind((address, port))
+        print("ready", flush=True)
+        while True:
+            asked, source = one.recvfrom(65535)
+            end = after_name(asked, 12) + 4
+            labels, place = [], 12
+            while asked[place]:
+                labels.append(asked[place + 1:place + 1 + asked[place]].decode())
+                place += 1 + asked[place]
+            text = ".".join(labels).lower()
+            print(f"asked for {text}", flush=True)
+            is_known = text == known
+            head = struct.pack("!HHHHHH", *struct.unpack("!H", asked[:2]),
+                               0x8180 | (NOERROR if is_known else NXDOMAIN), 1, is_known, 0, 0)
+            record = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 60, 4) + socket.inet_aton(answer)
+            one.sendto(head + asked[12:end] + (record if is_known else b""), source)
+
+
 def main(arguments):
     kind, address, port = arguments[0], arguments[1], int(arguments[2])
     if kind == "malformed":
@@ -197,6 +284,12 @@ def main(arguments):
             print(problem)
         print(f"{count} messages, {len(problems)} problems")
         return 1 if problems else 0
+    if kind == "watch":
+        rate, seconds, *texts = arguments[3:]
+        print(json.dumps(watch(address, port, float(rate), float(seconds), texts)))
+        return 0
+    if kind == "upstream":
+        upstream(address, port, *arguments[3:])
     text, record, rate, seconds = arguments[3:7]
     print(json.dumps(load(address, port, text, record, float(rate), float(seconds))))
     return 0

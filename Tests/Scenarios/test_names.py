@@ -1,7 +1,9 @@
 """Names, services and the directory: what gateways tell each other, and what endpoints are told."""
 
 import json
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ SERVICE = {"name": "kafka", "namespace": "kafka",
            "endpoints": {"names": ["broker-*"]},
            "check": {"port": 9092, "interval": "500ms", "timeout": "400ms", "failures": 2}}
 NAME = "kafka.kafka.svc.slice.local"
+CLIENT = Path(__file__).parent / "dns_client.py"
 
 
 class NamesWorld:
@@ -211,6 +214,104 @@ def test_a_restarted_gateway_knows_the_others_at_once(names):
     finally:
         names.clusters.relay.heal("*")
     wait_until(lambda: len(names.dig("A", NAME)) == 3, 30, "all to be well again")
+
+
+def test_a_thousand_questions_a_second_while_entries_change(names):
+    """An endpoint of another cluster and a service come and go. No question stays without an
+    answer, and every answer is what was true before or after a change."""
+    west, east = names.gateways["west"], names.gateways["east"]
+    pod = names.clusters.endpoint("east", 1)
+    flip, web = "flip.apps.east.slice.local", "web.apps.svc.slice.local"
+    asking = names.app.start(sys.executable, CLIENT, "watch", names.gateway_address(), 53, 1000, 8,
+                             NAME, flip, web, label="watch")
+    changes, address = 0, None
+    began = time.monotonic()
+    while time.monotonic() < began + 7.5:
+        report = east.attach(names.slice, pod, "flip", "apps")["endpoint"]
+        assert address in (None, address_of(report))
+        address = address_of(report)
+        west.ask("services", "export", "payments", "apps/web", "--port", "http:tcp/80")
+        east.detach(names.slice, "flip", "apps")
+        west.ask("services", "unexport", "payments", "apps/web")
+        changes += 4
+    assert asking.wait(10) == 0
+    found = json.loads(asking.output().splitlines()[-1])
+    print(f"{changes} changes: {found}")
+    assert changes >= 12
+    # A process that is held up for a moment catches up.
+    assert found["sent"] >= 7500 and found["missing"] == 0
+    assert found["retried"] <= found["sent"] // 1000
+    states = found["states"]
+    brokers = " ".join(sorted(names.address(f"broker-{name}") for name in CLUSTERS))
+    assert set(states[NAME]) == {brokers}
+    assert set(states[flip]) == {"NXDOMAIN", address}
+    assert set(states[web]) == {"NXDOMAIN", names.address("web")}
+
+
+def test_names_outside_the_zone_are_asked_of_others(names):
+    central = names.gateways["central"]
+    underlay = names.clusters.address("central")
+    pod = names.clusters.endpoint("central")
+    resolver = names.clusters.node("central").start(
+        sys.executable, CLIENT, "upstream", underlay, 5353, "www.example.com", "192.0.2.7",
+        label="upstream")
+    resolver.wait_for("^ready")
+    central.write_config([names.slice], directory={"grace": "1h"},
+                         dns={"forward": [f"{underlay}:5353"]})
+    try:
+        central.restart()
+        server = names.gateway_address("central")
+
+        def dig(*words):
+            return pod.run("dig", f"@{server}", "+nocookie", "+tries=1", "+time=6", *words,
+                           check=False).stdout
+
+        wait_until(lambda: "192.0.2.7" in dig("A", "www.example.com", "+short"), 20,
+                   "the answer from elsewhere")
+        assert "status: NXDOMAIN" in dig("A", "other.example.com")
+        # The slice's own names are nobody else's business.
+        wait_until(lambda: len(dig("A", NAME, "+short").split()) == 3, 20, "the slice's own names")
+        assert "status: NXDOMAIN" in dig("A", "nobody.slice.local")
+        asked = resolver.output()
+        assert "asked for other.example.com" in asked and "slice.local" not in asked
+        assert central.status(names.slice)["names"]["forwarded"] >= 2
+        resolver.kill()
+        began = time.monotonic()
+        assert "status: SERVFAIL" in dig("A", "www.example.com")
+        assert time.monotonic() - began < 6
+        assert len(dig("A", NAME, "+short").split()) == 3
+    finally:
+        central.write_config([names.slice], directory={"grace": "1h"})
+        central.restart()
+        resolver.kill()
+    wait_until(lambda: len(names.dig("A", NAME)) == 3, 30, "everything to be as before")
+
+
+def test_the_status_tells_of_services(names):
+    """In slicectl, on the page and in the metrics."""
+    west = names.gateways["west"]
+    service = west.status(names.slice)["services"][0]
+    assert (service["namespace"], service["name"]) == ("kafka", "kafka")
+    assert service["ports"] == ["broker tcp/9092"] and service["exportedBy"][0] == "west"
+    assert sorted(service["exportedBy"]) == sorted(CLUSTERS)
+    members = {one["endpoint"]: one for one in service["members"]}
+    for name in CLUSTERS:
+        member = members[f"broker-{name}"]
+        assert member["cluster"] == name and names.address(f"broker-{name}") in member["addresses"]
+        assert member["healthy"] and not member["stale"]
+    shown = west.ctl("status").stdout
+    assert "kafka/kafka" in shown and "3 of 3" in shown
+    names.servers["east"].kill()
+
+    def east_is(healthy):
+        service, = west.status(names.slice)["services"]
+        return {one["cluster"]: one["healthy"] for one in service["members"]} == {
+            "west": True, "central": True, "east": healthy}
+
+    wait_until(lambda: east_is(False), 15, "the status to say that a member does not answer")
+    assert "2 of 3" in west.ctl("status").stdout
+    names.serve("east")
+    wait_until(lambda: east_is(True), 15, "the member to be well again")
 
 
 def test_the_status_tells_of_names_and_directory(names):

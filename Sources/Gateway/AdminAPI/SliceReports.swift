@@ -81,21 +81,35 @@ package struct NamesReport: Codable, Equatable, Sendable {
     }
 }
 
-/// One service of the manifest, and who offers it as this gateway knows.
+/// One service, and who offers it as this gateway knows.
 package struct ServiceReport: Codable, Equatable, Sendable {
     package var namespace: String
     package var name: String
     /// `broker tcp/9092`, `udp/53`.
     package var ports: [String]
     package var members: [ServiceMemberReport]
+    /// The clusters that offer it, also those without a member.
+    package var exportedBy: [String]?
 
     package init(
-        namespace: String, name: String, ports: [String] = [], members: [ServiceMemberReport] = []
+        namespace: String, name: String, ports: [String] = [], members: [ServiceMemberReport] = [],
+        exportedBy: [String]? = nil
     ) {
         self.namespace = namespace
         self.name = name
         self.ports = ports
         self.members = members
+        self.exportedBy = exportedBy
+    }
+
+    /// The clusters that offer it, in the order in which they are told.
+    package var clusters: [String] {
+        if let exportedBy { return exportedBy }
+        var clusters: [String] = []
+        for member in members where !clusters.contains(member.cluster) {
+            clusters.append(member.cluster)
+        }
+        return clusters
     }
 }
 

@@ -170,7 +170,10 @@ enum StatusTables {
     private static func services(_ slice: SliceStatus) -> HTML {
         table(
             "Services",
-            [head("service"), head("ports"), figure("healthy"), head("members")],
+            [
+                head("service"), head("ports"), head("offered by"), figure("healthy"),
+                head("members"),
+            ],
             (slice.services ?? []).map { service in
                 let members = service.members.map { member -> HTML in
                     let tone: Tone = !member.healthy ? .bad : member.stale ? .warn : .good
@@ -185,6 +188,7 @@ enum StatusTables {
                 return """
                     \(name("\(service.namespace)/\(service.name)"))\
                     \(cell(service.ports.joined(separator: ", ")))\
+                    \(cell(service.clusters.joined(separator: ", ")))\
                     \(number("\(healthy) of \(service.members.count)"))\
                     <td class="members">\(members)</td>
                     """

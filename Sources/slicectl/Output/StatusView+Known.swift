@@ -58,17 +58,13 @@ extension StatusView {
             [.init("SERVICE"), .init("PORTS"), .init("HEALTHY", .right), .init("CLUSTERS")],
             rows: services.map { service in
                 let healthy = service.members.count { $0.healthy && !$0.stale }
-                var clusters: [String] = []
-                for member in service.members where !clusters.contains(member.cluster) {
-                    clusters.append(member.cluster)
-                }
                 return [
                     Table.Cell("\(service.namespace)/\(service.name)"),
                     Table.Cell(service.ports.joined(separator: ", ")),
                     Table.Cell(
                         "\(healthy) of \(service.members.count)",
                         healthy == 0 ? .bad : healthy < service.members.count ? .warning : .plain),
-                    Table.Cell(clusters.joined(separator: ", ")),
+                    Table.Cell(service.clusters.joined(separator: ", ")),
                 ]
             })
     }

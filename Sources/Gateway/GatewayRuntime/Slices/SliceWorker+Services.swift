@@ -25,13 +25,17 @@ extension SliceWorker {
         return running.membership.view?[cluster]?.state != .fresh
     }
 
-    func services() throws -> ServicesReply {
-        let running = try requireRunning()
+    /// What a cluster says of a service; the view is nil for this one.
+    private typealias ServicePart = (
+        cluster: ClusterName, record: ServiceRecord, view: ClusterView?
+    )
+
+    /// In the order of names, and of clusters after this one.
+    private func serviceParts(
+        _ running: Running
+    ) -> [(key: ServiceRecord.Key, parts: [ServicePart])] {
         let membership = running.membership
-        let offered = offered(running)
-        let signed = Set(
-            running.inputs.manifest.services.map { ServiceRecord.Key($0.namespace, $0.name) })
-        var parts: [ServiceRecord.Key: [(ClusterName, ServiceRecord, ClusterView?)]] = [:]
+        var parts: [ServiceRecord.Key: [ServicePart]] = [:]
         for record in membership.services {
             parts[record.key, default: []].append((environment.cluster, record, nil))
         }
@@ -40,8 +44,33 @@ extension SliceWorker {
                 parts[record.key, default: []].append((view.cluster, record, view))
             }
         }
+        return parts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    }
+
+    /// For the status.
+    func serviceReports(_ running: Running) -> [ServiceReport] {
+        serviceParts(running).map { key, parts in
+            ServiceReport(
+                namespace: key.namespace.text, name: key.service.text,
+                ports: (parts.first?.record.ports ?? []).map {
+                    "\($0.name) \($0.transport.rawValue)/\($0.port)"
+                },
+                members: parts.flatMap { members(of: $0, running) }.map {
+                    ServiceMemberReport(
+                        cluster: $0.cluster, endpoint: $0.endpoint, addresses: $0.addresses,
+                        healthy: $0.isHealthy, stale: $0.isStale)
+                }, exportedBy: parts.map(\.cluster.text))
+        }
+    }
+
+    func services() throws -> ServicesReply {
+        let running = try requireRunning()
+        let membership = running.membership
+        let offered = offered(running)
+        let signed = Set(
+            running.inputs.manifest.services.map { ServiceRecord.Key($0.namespace, $0.name) })
         return ServicesReply(
-            services: parts.sorted { $0.key < $1.key }.map { key, parts in
+            services: serviceParts(running).map { key, parts in
                 let isOffered = offered.contains {
                     $0.namespace == key.namespace && $0.name == key.service
                 }
@@ -49,12 +78,12 @@ extension SliceWorker {
                 let isImported =
                     !membership.hidden.contains(key)
                     && parts.contains { part in
-                        part.1.importedBy?.contains { $0.matches(cluster) } ?? true
+                        part.record.importedBy?.contains { $0.matches(cluster) } ?? true
                     }
                 return ServicesReply.Service(
                     namespace: key.namespace.text, name: key.service.text,
                     domainName: "\(key.service).\(key.namespace).svc.\(zoneName)",
-                    ports: (parts.first?.1.ports ?? []).map {
+                    ports: (parts.first?.record.ports ?? []).map {
                         "\($0.name):\($0.transport.rawValue)/\($0.port)"
                     }, isImported: isImported,
                     origin: signed.contains(key) ? "manifest" : isOffered ? "command" : "elsewhere",
@@ -63,7 +92,7 @@ extension SliceWorker {
     }
 
     private func members(
-        of part: (ClusterName, ServiceRecord, ClusterView?), _ running: Running
+        of part: ServicePart, _ running: Running
     ) -> [ServicesReply.Member] {
         let (cluster, record, view) = part
         return record.members.map { member in

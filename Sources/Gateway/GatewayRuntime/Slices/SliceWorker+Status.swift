@@ -46,6 +46,7 @@ extension SliceWorker {
     private func fillMembership(_ status: inout SliceStatus, _ running: Running) async {
         status.policies = policyReports(running)
         status.policyDigest = running.policyDigest.description
+        status.services = serviceReports(running)
         if let counters = running.membership.names?.counters {
             status.names = NamesReport(
                 queries: counters.byType, responses: counters.byCode, forwarded: counters.forwarded,
