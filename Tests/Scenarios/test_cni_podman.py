@@ -13,7 +13,7 @@ from lab import run, wait_until
 from lab.cni import STOCK, find_plugin
 
 BUSYBOX = "/bin/busybox"
-TOOLS = ("sh", "sleep", "ip", "ping", "nc", "cat")
+TOOLS = ("sh", "sleep", "ip", "ping", "nc", "cat", "nslookup")
 
 
 class Podman:
@@ -83,7 +83,8 @@ def test_containers_of_two_clusters_reach_each_other(pair, rootfs):
             gateway = pair.gateways[cluster]
             ours = {"type": "slice-cni", "slice": "payments", "namespace": "kafka",
                     "adminSocket": str(gateway.socket), "labels": {"role": "broker"},
-                    "dns": {"nameservers": [f"10.80.{number}.1"]}}
+                    "dns": {"nameservers": [f"10.80.{number}.1"],
+                            "search": ["kafka.svc.slice.local", "slice.local"]}}
             podmans[cluster] = Podman(pair.lab, pair.clusters.node(cluster), {
                 "cniVersion": "1.0.0", "name": "pods", "plugins": [ptp(pair, number + 10), ours]})
             podmans[cluster].start(f"broker-{cluster}", rootfs)
@@ -100,6 +101,17 @@ def test_containers_of_two_clusters_reach_each_other(pair, rootfs):
             wait_until(lambda: west.inside("broker-west", "ping", "-c1", "-W1", address,
                                            check=False).returncode == 0,
                        20, f"west's container to reach {address}")
+        # By name: whatever in the container asks its resolver finds the other cluster.
+        for one, other in (("west", "east"), ("east", "west")):
+            name = f"broker-{other}.kafka.{other}"
+            for text in (f"{name}.slice.local", name):
+                wait_until(lambda: podmans[one].inside(f"broker-{one}", "ping", "-c1", "-W2", text,
+                                                       check=False).returncode == 0,
+                           20, f"{one}'s container to reach {text}")
+            said = podmans[one].inside(f"broker-{one}", "nslookup", f"{name}.slice.local").stdout
+            assert all(address in said for address in addresses[other]), said
+            assert podmans[one].inside(f"broker-{one}", "ping", "-c1", "-W2", "nobody.slice.local",
+                                       check=False).returncode != 0
         # What podman gave it is as it was: its own network, the default route.
         links = west.inside("broker-west", "ip", "-o", "link").stdout
         assert "eth0" in links and "payments" in links
