@@ -140,7 +140,8 @@ struct TamperTests {
         try #require(verify(file(all)).problem == nil)
         let digest = "\(AuditDigest(of: left))"
         for (old, new) in [
-            ("repaired", "started"), (String(digest.prefix(8)), "00000000"), ("bytes before", "bytes after"),
+            ("repaired", "started"), (String(digest.prefix(8)), "00000000"),
+            ("bytes before", "bytes after"),
         ] {
             var changed = all
             changed[3] = try tampered(all[3], old, new)
