@@ -25,7 +25,8 @@ TEST_PACKAGES := $(RUN_PACKAGES) python3-pytest python3-cryptography wireguard-g
 	librdkafka-dev containernetworking-plugins podman crun busybox-static valgrind python3-jsonschema \
 	python3-yaml dnsutils
 
-.PHONY: help deps deps-build deps-run deps-test build programs demo test bench bench-tunnel bench-kafka bench-scale sim fuzz fmt lint \
+.PHONY: help deps deps-build deps-run deps-test build programs demo test bench bench-tunnel \
+	bench-kafka bench-policies bench-scale sim fuzz fmt lint \
 	install uninstall clean
 
 help:  ## Show this list
@@ -71,11 +72,16 @@ demo: deps-run build  ## Three clusters, one slice, one Kafka on it, watched whi
 test: deps  ## Build once, run every suite
 	@Tests/run.sh
 
-bench: bench-tunnel bench-kafka  ## Measure both halves, write Docs/Benchmarks.md and Benchmarks/Kafka.md
+bench: bench-tunnel bench-policies bench-kafka  ## Measure all of it, write Docs/Benchmarks.md and Docs/Benchmarks
 
 bench-tunnel: deps build  ## Measure the tunnel against wireguard-go and openvpn
 	@BIN=$(CURDIR)/$(STATIC)/release; SLICE_GATEWAY_BIN=$$BIN/slice-gateway \
 	    PYTHONPATH=Tests/Lab $(PYTHON) Tests/Bench/bench.py $(BENCH_FLAGS)
+
+bench-policies: deps build  ## Measure what policies and endpoints cost a slice
+	@BIN=$(CURDIR)/$(STATIC)/release; SLICE_GATEWAY_BIN=$$BIN/slice-gateway \
+	    SLICECTL_BIN=$$BIN/slicectl \
+	    PYTHONPATH=Tests/Lab $(PYTHON) Tests/Bench/policy_bench.py $(BENCH_FLAGS)
 
 bench-kafka: deps build  ## Measure three brokers, by themselves and over a slice
 	@BIN=$(CURDIR)/$(STATIC)/release; SLICE_GATEWAY_BIN=$$BIN/slice-gateway \

@@ -2,16 +2,12 @@
 
 from html import escape
 
-from figures import CONTENDERS, NOTHING
+from figures import CONTENDERS
 
-COLOURS = {"slice-gateway": "#2f81f7", "slice-gateway, AES": "#8957e5",
-           "without a cipher": "#6e7781",
-           "wireguard-go": "#c98500", "openvpn": "#3a9d5d",
-           "no tunnel": "#8b949e"}
-# May be far beyond the rest.
-LIMITS = NOTHING,
+COLOURS = "#2f81f7", "#c98500", "#3a9d5d", "#8b949e", "#a371f7", "#d1586b"
+LETTER = 7.2
 WIDTH, MARGIN = 760, 12
-LABEL_WIDTH, VALUE_WIDTH = 130, 92
+LABEL_WIDTH, VALUE_WIDTH = 112, 92
 BAR, GAP, TITLE, SPACE = 16, 4, 24, 14
 STYLE = """
     text { font: 13px system-ui, sans-serif; fill: #57606a; }
@@ -24,12 +20,13 @@ STYLE = """
     }"""
 
 
-def draw(title, figures, results):
+def draw(title, figures, results, names=CONTENDERS):
+    """`names` are the bars of each panel, top to bottom."""
     parts, y = [], MARGIN + 14
     parts.append(f'<text class="title" x="{MARGIN}" y="{y}">{escape(title)}</text>')
     y += SPACE
     for figure in figures:
-        y = _panel(parts, figure, results, y)
+        y = _panel(parts, figure, results, names, y)
     height = y + MARGIN
     body = "\n  ".join(parts)
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
@@ -37,17 +34,18 @@ def draw(title, figures, results):
             f"  <style>{STYLE}\n  </style>\n  {body}\n</svg>\n")
 
 
-def _panel(parts, figure, results, y):
+def _panel(parts, figure, results, names, y):
     """Bars are medians, the thin line is the least and the most of all rounds. Without a tunnel
     may be far beyond the rest: its bar is then cut, and its number says how far it went."""
-    spreads = {name: results.spread(name, figure.key) for name in CONTENDERS}
+    spreads = {name: results.spread(name, figure.key) for name in names}
     shown = {name: spread for name, spread in spreads.items() if spread is not None}
-    tunnels = [spread.most for name, spread in shown.items() if name not in LIMITS]
+    tunnels = [spread.most for name, spread in shown.items() if name != "no tunnel"]
     top = max(tunnels or [spread.most for spread in shown.values()]) * 1.02 or 1
     y += TITLE
     parts.append(f'<text class="title" x="{MARGIN}" y="{y - 8}">{escape(figure.title)}, '
                  f"{escape(figure.unit)}</text>")
-    left, length = MARGIN + LABEL_WIDTH, WIDTH - 2 * MARGIN - LABEL_WIDTH - VALUE_WIDTH
+    label = max(LABEL_WIDTH, 8 + LETTER * max(map(len, names)))
+    left, length = MARGIN + label, WIDTH - 2 * MARGIN - label - VALUE_WIDTH
     for name, spread in shown.items():
         def place(value):
             return left + length * min(max(value, 0) / top, 1)
@@ -56,7 +54,7 @@ def _panel(parts, figure, results, y):
         parts.append(f'<text x="{left - 8}" y="{middle + 4.5}" text-anchor="end">'
                      f"{escape(name)}</text>")
         parts.append(f'<rect x="{left}" y="{y}" width="{place(spread.median) - left:.1f}" '
-                     f'height="{BAR}" rx="2" fill="{COLOURS[name]}"/>')
+                     f'height="{BAR}" rx="2" fill="{COLOURS[names.index(name) % len(COLOURS)]}"/>')
         cut = spread.median > top
         if spread.count > 1 and not cut:
             parts.append(f'<line class="range" x1="{place(spread.least):.1f}" y1="{middle}" '

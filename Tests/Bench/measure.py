@@ -137,18 +137,18 @@ class Session:
         self.note(f"{key}50", answer["p50"])
         self.note(f"{key}99", answer["p99"])
 
-    def _datagrams(self, size, key, flood_key):
-        flood = self.probe("flow", size, 0, self.plan.flood_seconds)
+    def _datagrams(self, size, key, flood_key, role="flow"):
+        flood = self.probe(role, size, 0, self.plan.flood_seconds)
         received = flood["received"] / flood["seconds"]
-        self.details[f"flood{size}"] = flood
+        self.details[f"flood of {key}"] = flood
         if flood_key:
             self.note(flood_key, received)
         if flood["received"] >= flood["sent"] * (1 - ALLOWED_LOSS):
             self.note(key, received)  # the sender is slower than the path
             return
-        self.note(key, self._loss_free(size, received, flood["sent"] / flood["seconds"]))
+        self.note(key, self._loss_free(key, role, size, received, flood["sent"] / flood["seconds"]))
 
-    def _loss_free(self, size, received, offered):
+    def _loss_free(self, key, role, size, received, offered):
         """The highest rate without loss, by bisection of its logarithm. One of two trials must
         pass: the loss that another process causes on a shared core is not the path's."""
         best, tried = 0.0, []
@@ -156,7 +156,7 @@ class Session:
         def passes(rate):
             nonlocal best
             for _ in range(2):
-                trial = self.probe("flow", size, f"{rate:.0f}", self.plan.trial_seconds)
+                trial = self.probe(role, size, f"{rate:.0f}", self.plan.trial_seconds)
                 tried.append({"rate": rate, **trial})
                 own_fault = trial["overflowed"]  # the receiver's socket: not the tunnel's loss
                 if trial["sent"] - trial["received"] - own_fault <= trial["sent"] * ALLOWED_LOSS:
@@ -176,7 +176,7 @@ class Session:
                 low = middle
             else:
                 high = middle
-        self.details[f"trials{size}"] = tried
+        self.details[f"trials of {key}"] = tried
         return best
 
     def _cpu_seconds(self):

@@ -2,10 +2,13 @@
  * and what came is then known exactly, and no control channel disturbs the path.
  *
  *   udpbench flow  FROM TO ADDRESS SIZE RATE SECONDS   RATE in packets per second, 0: no pacing
+ *   udpbench ports FROM TO ADDRESS SIZE RATE SECONDS   the same, each from a port of its own, until
+ *                                                      there is none left
  *   udpbench pong  FROM TO ADDRESS SIZE ROUNDS SECONDS at most so many, at most so long
  *   udpbench first FROM TO ADDRESS SECONDS             until the first answer, asking every 1 ms
  *
- * FROM and TO are paths of namespaces, ADDRESS is TO's. SIZE is the UDP payload. Prints JSON.
+ * FROM and TO are paths of namespaces, ADDRESS is TO's. SIZE is the UDP payload. Prints JSON;
+ * `at` is an instant of CLOCK_MONOTONIC.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -28,6 +31,9 @@
 #define TICK 50000        /* ns between two looks at the clock by a paced sender */
 #define QUIET 150         /* ms without a packet after which nothing more will come */
 #define MAX_ROUNDS 2000000
+#define FIRST_PORT 1024
+#define PORTS 64512 /* as many conversations as there are source ports */
+#define UDP_HEADER 8
 
 static struct sockaddr_in target;
 static int size;
@@ -58,9 +64,9 @@ static void enter(const char *path) {
 }
 
 /* A socket stays in the namespace it was made in, so one thread can make both. */
-static int udp(const char *namespace, int buffer) {
+static int udp(const char *namespace, int type, int buffer) {
     enter(namespace);
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, type | SOCK_CLOEXEC, IPPROTO_UDP);
     if (fd < 0) die("socket");
     int one = 1;
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer) < 0)
@@ -122,13 +128,22 @@ static uint64_t most_at_once(double rate) {
     return burst < 8 ? 8 : burst > 128 ? 128 : burst;
 }
 
-static void flow(int from, int to, double rate, double seconds) {
-    static char data[BATCH][MAX_SIZE];
+/* A socket for each conversation would cost more than the packet: a raw one, to which the header is
+ * given with the payload. Its checksum is 0, which is none. */
+static void write_header(char *header, uint64_t n) {
+    uint16_t words[4] = {htons(FIRST_PORT + n), target.sin_port, htons(UDP_HEADER + size), 0};
+    memcpy(header, words, sizeof words);
+}
+
+static void flow(int from, int to, double rate, double seconds, int is_raw) {
+    static char data[BATCH][UDP_HEADER + MAX_SIZE];
+    uint64_t all = is_raw ? PORTS : UINT64_MAX;
+    int header = is_raw ? UDP_HEADER : 0;
     struct iovec vectors[BATCH];
     struct mmsghdr messages[BATCH];
     for (int i = 0; i < BATCH; i++) {
-        memset(data[i], 'a' + i % 26, size);
-        vectors[i] = (struct iovec){data[i], size};
+        memset(data[i], 'a' + i % 26, header + size);
+        vectors[i] = (struct iovec){data[i], header + size};
         messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &vectors[i], .msg_iovlen = 1}};
     }
     if (connect(from, (struct sockaddr *)&target, sizeof target) < 0) die("connect");
@@ -139,7 +154,7 @@ static void flow(int from, int to, double rate, double seconds) {
     uint64_t sent = 0, refused = 0;
     double due = 0, most = most_at_once(rate);
     int64_t before = start;
-    while ((t = now()) < end) {
+    while ((t = now()) < end && sent < all) {
         uint64_t count = BATCH;
         if (rate > 0) {
             due += (t - before) * rate / 1e9;
@@ -148,11 +163,13 @@ static void flow(int from, int to, double rate, double seconds) {
             count = (uint64_t)due;
             due -= count;
         }
+        if (count > all - sent) count = all - sent;
         while (count > 0) {
             int batch = count < BATCH ? count : BATCH;
             for (int i = 0; i < batch; i++) {
                 uint64_t n = sent + i;
-                memcpy(data[i], &n, sizeof n);
+                if (is_raw) write_header(data[i], n);
+                memcpy(data[i] + header, &n, sizeof n);
             }
             int done = sendmmsg(from, messages, batch, 0);
             if (done < 0) {
@@ -239,7 +256,8 @@ static void first(int from, int to, double seconds) {
     while (now() < start + (int64_t)(seconds * 1e9)) {
         send(from, &byte, 1, 0);
         if (recv(from, &byte, 1, 0) == 1) {
-            printf("{\"seconds\": %.9f}\n", (now() - start) / 1e9);
+            int64_t end = now();
+            printf("{\"seconds\": %.9f, \"at\": %.9f}\n", (end - start) / 1e9, end / 1e9);
             return;
         }
     }
@@ -258,16 +276,17 @@ int main(int count, char **words) {
     target.sin_port = htons(9009);
     if (inet_pton(AF_INET, words[4], &target.sin_addr) != 1) die(words[4]);
     prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
-    int to = udp(words[3], 64 << 20);
+    int is_raw = !strcmp(role, "ports");
+    int to = udp(words[3], SOCK_DGRAM, 64 << 20);
     if (bind(to, (struct sockaddr *)&target, sizeof target) < 0) die("bind");
-    int from = udp(words[2], 1 << 20);
+    int from = udp(words[2], is_raw ? SOCK_RAW : SOCK_DGRAM, 1 << 20);
     if (!strcmp(role, "first")) {
         first(from, to, atof(words[5]));
         return 0;
     }
     size = atoi(words[5]);
     if (size < 8 || size > MAX_SIZE) { errno = EINVAL; die(words[5]); }
-    if (!strcmp(role, "flow")) flow(from, to, atof(words[6]), atof(words[7]));
+    if (!strcmp(role, "flow") || is_raw) flow(from, to, atof(words[6]), atof(words[7]), is_raw);
     else if (!strcmp(role, "pong")) {
         int rounds = atoi(words[6]);
         if (rounds < 101 || rounds > MAX_ROUNDS) { errno = EINVAL; die(words[6]); }
