@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """Measures what policies and endpoints cost a slice, on this machine, in one run.
 
-Every round has all sizes, one after another in an order of its own, so that a machine that gets
-slower or faster meanwhile does so for all. Ratios are taken within a round.
+There is a slice of each size all the time. In every round each measurement is made at all sizes,
+one right after another in an order of its own, so that a machine that gets slower or faster
+meanwhile does so for all. Ratios are taken within a round.
 """
 
 import argparse
+import contextlib
 import json
 import random
 import sys
@@ -22,14 +24,14 @@ from contenders import REPOSITORY
 from lab import Lab, LabError, enter_user_namespace
 from lab.gateways import find_program
 from machine import Watch, describe
-from policy_figures import FIGURES, FULL, GROUPS, QUICK, STEPS, PolicyResults
+from policy_figures import FIGURES, FULL, GROUPS, LAST, QUICK, STEPS, PolicyResults
 from policy_measure import PolicySession
 from policy_world import PolicyWorld
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, help="how often all is measured (3; quick: 1)")
+    parser.add_argument("--rounds", type=int, help="how often all is measured (5; quick: 1)")
     parser.add_argument("--quick", action="store_true", help="short and small, no report")
     parser.add_argument("--only", action="append", default=[], metavar="WORD[,WORD]",
                         help=f"measurements ({', '.join(GROUPS)}) or policies x endpoints "
@@ -39,7 +41,7 @@ def arguments():
                         help="write Benchmarks/Policies.md there (Docs, if all is measured)")
     parser.add_argument("--seed", type=int, default=1, help="of the order of sizes")
     options = parser.parse_args()
-    options.rounds = options.rounds or (1 if options.quick else 3)
+    options.rounds = options.rounds or (1 if options.quick else 5)
     options.plan = measure.QUICK if options.quick else measure.FULL
     sizes = QUICK if options.quick else FULL
     words = {word for many in options.only for word in many.split(",") if word}
@@ -54,68 +56,71 @@ def arguments():
 
 
 class Run:
+    """Slices of all sizes at once, and what was measured of them."""
+
     def __init__(self, options, udpbench):
         self.options, self.udpbench = options, udpbench
         self.results, self.details = PolicyResults(options.sizes), []
+        self.order, self.watch = random.Random(options.seed), Watch()
         self.started = time.monotonic()
 
-    def measure(self, size):
-        """One size in one round. What cannot be measured is told and left out."""
-        number = len(self.results.rounds)
-        figures = {figure.key: figure for figure in FIGURES}
-        width = max(len(one.name) for one in self.options.sizes)
-        print(f"[{time.monotonic() - self.started:4.0f} s] round {number}/{self.options.rounds}  "
-              f"{size.name:{width}}", end="", flush=True)
-
-        def say(key, value):
-            print(f"  {key} {figures[key].show(value)}", end="", flush=True)
-
-        def fail(what, error):
-            first = (str(error).strip() or repr(error)).splitlines()[0]
-            self.results.failures.append((number, size.name, f"{what}: {first}"))
-            print(f"\n    {what} could not be measured: {error}", flush=True)
-
-        session = None
-        try:
-            with Lab() as lab:
-                world = PolicyWorld(lab, size)
-                session = PolicySession(world, self.udpbench, self.options.plan, say)
+    def measure(self):
+        with contextlib.ExitStack() as stack:
+            sessions = []
+            for size in self.options.sizes:
+                self.tell(f"sets up {size.name}")
+                world = PolicyWorld(stack.enter_context(Lab()), size)
+                sessions.append(PolicySession(world, self.udpbench, self.options.plan, None))
+            for _ in range(self.options.rounds):
+                self.results.new_round()
                 for step, group in STEPS.items():
-                    if group not in self.options.groups:
-                        continue
-                    try:
-                        getattr(session, step)()
-                    except (LabError, OSError, ValueError, KeyError) as error:
-                        fail(step, error)
-        except (LabError, OSError) as error:
-            fail("set-up", error)
-        print(flush=True)
-        if session is not None:
+                    if group in self.options.groups:
+                        self.step(step, sessions)
+            for step, group in LAST.items():
+                if group in self.options.groups:
+                    self.step(step, sessions)
+        self.tell("done")
+
+    def step(self, step, sessions):
+        """One measurement at all sizes. What cannot be measured is told and left out."""
+        number = len(self.results.rounds)
+        self.tell(f"round {number}/{self.options.rounds} {step}", end=":")
+        self.watch.look()
+        for session in self.order.sample(sessions, len(sessions)):
+            size, figures = session.world.size, {figure.key: figure for figure in FIGURES}
+            session.values, session.details = {}, {}
+            session.say = lambda key, value: print(
+                f"  {size.word} {key} {figures[key].show(value)}", end="", flush=True)
+            try:
+                getattr(session, step)()
+            except (LabError, OSError, ValueError, KeyError) as error:
+                first = (str(error).strip() or repr(error)).splitlines()[0]
+                self.results.failures.append((number, size.name, f"{step}: {first}"))
+                print(f"\n    {size.name}: {step} could not be measured: {error}", flush=True)
             self.results.add(size.name, session.values)
-            self.details.append({"round": number, "size": size.name, "values": session.values,
-                                 "details": session.details})
+            self.details.append({"round": number, "size": size.name, "step": step,
+                                 "values": session.values, "details": session.details})
+        print(flush=True)
+
+    def tell(self, text, end="\n"):
+        print(f"[{time.monotonic() - self.started:4.0f} s] {text}", end=end, flush=True)
 
 
 def main():
     options = arguments()
     enter_user_namespace()
-    order, watch = random.Random(options.seed), Watch()
     try:
         print(f"measures {find_program('slice-gateway')}", flush=True)
         with tempfile.TemporaryDirectory(prefix="bench-") as directory:
             run = Run(options, build_udpbench(directory))
-            for _ in range(options.rounds):
-                run.results.new_round()
-                for size in order.sample(options.sizes, len(options.sizes)):
-                    watch.look()
-                    run.measure(size)
+            run.measure()
     except LabError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\ninterrupted: nothing is left behind, nothing was written", file=sys.stderr)
         return 130
-    facts = {"machine": describe(), "complaints": watch.complaints(), "rounds": options.rounds,
+    facts = {"machine": describe(), "complaints": run.watch.complaints(), "rounds": options.rounds,
              "seed": options.seed, "plan": options.plan,
              "seconds": time.monotonic() - run.started,
              "date": time.strftime("%Y-%m-%d", time.gmtime())}

@@ -23,8 +23,9 @@ FIGURES = [
     Figure("peak", "Resident memory of a daemon, peak", "MiB", 2**-20, False, "memory"),
     Figure("kernel", "Kernel memory of one router's table", "MiB", 2**-20, False, "memory"),
 ]
-# In this order: memory is that after everything else.
+# In this order, each at all sizes before the next.
 STEPS = {"flow": "flow", "new": "new", "apply": "apply", "memory": "memory"}
+LAST = {"kernel": "memory"}  # once, after all rounds
 GROUPS = list(STEPS)
 
 
@@ -34,6 +35,9 @@ class PolicyResults(Results):
     def __init__(self, sizes):
         super().__init__()
         self.sizes = sizes
+
+    def add(self, name, values):
+        self.rounds[-1].setdefault(name, {}).update(values)
 
     def ratio(self, figure, size):
         """To the smallest with policies: within each round, so that a machine that drifts moves

@@ -6,7 +6,7 @@ import time
 
 from lab import LabError, wait_until
 from measure import Session
-from policy_world import PER_CLUSTER
+from policy_world import neighbours
 
 PATIENCE = 120  # seconds for rules to be in force
 # Where the kernel keeps sets, their elements and the elements' counters (proc_meminfo(5)).
@@ -19,7 +19,7 @@ def kernel_memory():
     return sum(int(fields[name].split()[0]) * 1024 for name in KERNEL)
 
 
-def settled(look, seconds=20, pause=0.3):
+def settled(look, seconds=20, pause=1.0):
     """What `look` gives once it gives nearly the same again: the kernel frees in the background."""
     last = look()
     deadline = time.monotonic() + seconds
@@ -59,10 +59,12 @@ class PolicySession(Session):
         world = self.world
         if not world.size.policies:
             return
-        world.prepare_switch()
+        world.prepare_turn()
         self.details["manifest_bytes"] = world.slice.manifest.stat().st_size
-        asking = [self._ask(0), self._ask(PER_CLUSTER)]
-        self._wait_until_denied()
+        before = self._denied()
+        asking = [self._ask(*pair) for pair in neighbours(world.turn)]
+        wait_until(lambda: all(now > then for now, then in zip(self._denied(), before)), 20,
+                   "both gateways to deny what is not yet allowed")
         started = time.monotonic()
         self.world.gateways["west"].ctl(
             "slice", "apply", world.slice.manifest, timeout=PATIENCE)
@@ -73,26 +75,25 @@ class PolicySession(Session):
         world.version += 1
         world.wait_until_agreed(PATIENCE)
 
-    def _ask(self, n):
-        """From one endpoint to its neighbour, until there is an answer."""
+    def _ask(self, source, target):
+        """Until there is an answer."""
         world = self.world
         return world.lab.start(
-            [self.udpbench, "first", world.pods[n].path, world.pods[n + 1].path,
-             world.addresses[n + 1], PATIENCE], label="asking")
+            [self.udpbench, "first", world.pods[source].path, world.pods[target].path,
+             world.addresses[target], PATIENCE], label="asking")
 
-    def _wait_until_denied(self):
-        def denied():
-            return all(
-                gateway.status(self.world.slice)["drops"].get("deniedByPolicy", 0) > 0
-                for gateway in self.world.gateways.values())
-
-        wait_until(denied, 10, "both gateways to deny what is not yet allowed")
+    def _denied(self):
+        return [gateway.status(self.world.slice)["drops"].get("deniedByPolicy", 0)
+                for gateway in self.world.gateways.values()]
 
     def memory(self):
-        """Of the daemon that has more, and of one router's table: what is free again when it goes.
-        The daemons are gone by then, or they would mend it."""
+        """Of the daemon that has more."""
         self.note("rest", self._memory("VmRSS"))
         self.note("peak", self._memory("VmHWM"))
+
+    def kernel(self):
+        """Of one router's table: what is free again when it goes. The daemons end before, or they
+        would mend it: nothing can be measured here afterwards."""
         world = self.world
         world.forget_connections()
         for gateway in world.gateways.values():

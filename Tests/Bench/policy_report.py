@@ -107,9 +107,10 @@ its cores.
 
 ## Method
 
-Three clusters whose nodes share one bridge, without a relay and without a delay; for each size in
-each round new ones. In every round all sizes run one after another, in an order shuffled with seed
-{facts["seed"]}. The run took {facts["seconds"] / 60:.1f} minutes.
+Three clusters whose nodes share one bridge, without a relay and without a delay, for each size; all
+of them are there all the time. In every round each measurement is made at all sizes, one right
+after another, in an order shuffled with seed {facts["seed"]}. The run took \
+{facts["seconds"] / 60:.1f} minutes.
 
 Two clusters have a gateway each and {PER_CLUSTER} endpoints, each in a namespace of its own. The
 third has a real tunnel, and a program that speaks the directory's protocol in place of a gateway
@@ -136,7 +137,7 @@ are measured is the last of all.
   compiling and the kernel's transaction in it, and at the other gateway the way there.
 - **Memory of a daemon**: of the one that has more, after all of the above, and its peak.
 - **Kernel memory**: what is free again ({", ".join(policy_measure.KERNEL)} of /proc/meminfo) when
-  the table of one router is deleted.
+  the table of one router is deleted; once, at the end.
 
 The sources are `Tests/Bench/policy_*.py`.
 

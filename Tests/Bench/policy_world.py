@@ -38,21 +38,28 @@ class Size:
         return self.endpoints - len(TEAMS)
 
 
-def policies(count, is_switched=False):
+def policies(count, turn=0):
     """So many, each of which decides something: they are spread over all pairs of ten namespaces,
-    each with ports of its own. The last ones are those of the packets that are measured; when
-    switched, the last but two are those that `apply` waits for instead of what they were."""
+    each with ports of its own. The last is that of the packets that are measured. In turn 1 and
+    later two before it are others than in the turn before: they allow what `apply` waits for."""
     found = []
     for n in range(count - 1):
-        pair, turn = n % 100, n // 100
+        pair, layer = n % 100, n // 100
         found.append({
             "name": f"p{n}", "action": "deny" if n % 7 == 3 else "allow",
             "from": {"namespaces": [TEAMS[pair // 10]]}, "to": {"namespaces": [TEAMS[pair % 10]]},
-            "ports": [f"{('tcp', 'udp')[turn % 2]}/{FIRST_PORT + turn}"]})
+            "ports": [f"{('tcp', 'udp')[layer % 2]}/{FIRST_PORT + layer}"]})
     found.append(_served("measured", 0, PER_CLUSTER))
-    if is_switched:
-        found[-3:-1] = [_served("in-west", 0, 1), _served("in-east", PER_CLUSTER, PER_CLUSTER + 1)]
+    if turn:
+        found[-3:-1] = [_served(name, *pair) for name, pair in zip(("in-west", "in-east"),
+                                                                   neighbours(turn))]
     return found
+
+
+def neighbours(turn):
+    """Who may speak to whom with the policies of a turn, inside each of the two clusters."""
+    first = (turn - 1) % (PER_CLUSTER - 1)
+    return [(first, first + 1), (PER_CLUSTER + first, PER_CLUSTER + first + 1)]
 
 
 def _served(name, source, target):
@@ -99,9 +106,9 @@ class PolicyWorld:
     def __init__(self, lab, size):
         self.lab, self.size = lab, size
         self.clusters = Bridged(lab)
-        self.version = 1
+        self.version, self.turn = 1, 0
         self.slice = WideSlice(
-            self.clusters, versions=(4,), namespaces=TEAMS, policies=self._policies(False),
+            self.clusters, versions=(4,), namespaces=TEAMS, policies=self._policies(),
             isolation="strict" if size.policies else "open")
         self.gateways = {name: Gateway(self.clusters, name, [self.slice])
                          for name in CLUSTERS[:2]}
@@ -126,8 +133,8 @@ class PolicyWorld:
     def pids(self):
         return [gateway.process.pid for gateway in self.gateways.values()]
 
-    def _policies(self, is_switched):
-        return policies(self.size.policies, is_switched) if self.size.policies else []
+    def _policies(self):
+        return policies(self.size.policies, self.turn) if self.size.policies else []
 
     def _play(self):
         prefixes = [self.slice.part(prefix, 3) for prefix in self.slice.prefixes]
@@ -174,9 +181,10 @@ class PolicyWorld:
 
         wait_until(agreed, seconds, f"both gateways to agree on version {self.version}")
 
-    def prepare_switch(self):
+    def prepare_turn(self):
         """A signed manifest with the next version, in which two policies are others."""
-        self.slice.policies = self._policies(True)
+        self.turn += 1
+        self.slice.policies = self._policies()
         self.slice.write_manifest(self.version + 1)
         self.slice.sign()
 

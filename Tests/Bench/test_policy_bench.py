@@ -18,9 +18,9 @@ import played_gateway
 import policy_report
 from bench import build_udpbench
 from lab import DirectPair, Lab, LabError, run
-from policy_figures import FIGURES, FULL, QUICK, SMALLEST, STEPS, PolicyResults
+from policy_figures import FIGURES, FULL, LAST, QUICK, SMALLEST, STEPS, PolicyResults
 from policy_measure import PolicySession, settled
-from policy_world import TEAMS, PolicyWorld, Size, policies
+from policy_world import PER_CLUSTER, TEAMS, PolicyWorld, Size, neighbours, policies
 
 FACTS = {"machine": {"CPU": "x"}, "complaints": [], "rounds": 2, "seed": 1, "seconds": 60,
          "plan": measure.QUICK, "date": "2000-01-01"}
@@ -72,13 +72,13 @@ def test_page_and_charts_are_whole(tmp_path):
 
 def test_every_step_is_there():
     assert SMALLEST in FULL and SMALLEST in QUICK
-    for step in STEPS:
+    for step in [*STEPS, *LAST]:
         assert callable(getattr(PolicySession, step))
 
 
 @pytest.mark.parametrize("count", [10, 1_000])
 def test_policies_are_as_many_as_said_and_all_different(count):
-    before, after = policies(count), policies(count, is_switched=True)
+    before, after = policies(count), policies(count, turn=1)
     assert len(before) == len(after) == count
     assert len({json.dumps([one["from"], one["to"], one["ports"]]) for one in before}) == count
     # Measured before and after, the last of all; asked for only after.
@@ -86,6 +86,14 @@ def test_policies_are_as_many_as_said_and_all_different(count):
     changed = [two for one, two in zip(before, after) if one != two]
     assert [one["name"] for one in changed] == ["in-west", "in-east"]
     assert not any(one["ports"] == ["udp/9009"] for one in before[:-1])
+
+
+def test_each_turn_allows_what_the_one_before_did_not():
+    for turn in range(1, 20):
+        now, then = neighbours(turn + 1), neighbours(turn)
+        assert not set(now) & set(then)
+        for side, (source, target) in enumerate(now):
+            assert source // PER_CLUSTER == target // PER_CLUSTER == side
 
 
 def test_memory_is_told_once_it_rests():
@@ -198,7 +206,11 @@ def test_a_played_cluster_is_believed_and_packets_are_measured(udpbench):
         reports = world.gateways["west"].status(world.slice)["policies"]
         decided = next(one["decided"] for one in reports if one["name"] == "measured")
         assert ports["received"] < decided <= ports["sent"] + 2
-        session.apply()
+        for turn in (1, 2):
+            said.clear()
+            session.apply()
+            assert 0 < said["here"] and 0 < said["there"] and world.version == turn + 1
         session.memory()
-    assert 0 < said["here"] and 0 < said["there"]
-    assert said["rest"] <= said["peak"]
+        assert said["rest"] <= said["peak"]
+        session.kernel()
+    assert "kernel" in said
