@@ -2,6 +2,7 @@
 #include "clinux_memory.h"
 
 #include <link.h>
+#include <malloc.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -32,3 +33,5 @@ static int release(struct dl_phdr_info *info, size_t size, void *unused) {
 }
 
 void clinux_release_program_pages(void) { dl_iterate_phdr(release, NULL); }
+
+void clinux_release_free_memory(void) { (void)malloc_trim(0); }

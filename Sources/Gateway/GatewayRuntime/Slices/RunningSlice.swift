@@ -27,6 +27,8 @@ extension SliceWorker {
         /// What they are made from has changed since they were made.
         var policiesAreStale = true
         var saysNoDenials = false
+        /// A manifest was read a moment ago: what that took is free by the next tick.
+        var hasFreeMemory = true
         /// Of the manifest in force.
         lazy var policyDigest = inputs.manifest.policyDigest
         let startedAt = MonotonicClock.now()

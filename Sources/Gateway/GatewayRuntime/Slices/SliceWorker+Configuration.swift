@@ -135,6 +135,7 @@ extension SliceWorker {
         running.inputs = inputs
         running.policyDigest = inputs.manifest.policyDigest
         running.policiesAreStale = true
+        running.hasFreeMemory = true
         running.membership.distances.keep(Set(inputs.manifest.clusters.map(\.name)))
         audit(.manifestAccepted, "version \(inputs.plan.version)", Self.hexDigest(inputs.manifest))
         tellManifest(running)

@@ -269,6 +269,10 @@ actor SliceWorker {
             return
         }
         stepPeers(running)
+        if running.hasFreeMemory {
+            running.hasFreeMemory = false
+            ResidentMemory.releaseFreeMemory()
+        }
         if now >= running.nextReconciliation { reconcile(running) }
         saveDirectory(running, now)
         auditClaims(running)

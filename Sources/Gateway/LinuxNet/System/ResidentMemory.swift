@@ -7,4 +7,8 @@ package enum ResidentMemory {
     /// kernel maps in 64 KiB around each touch. What is still used comes back from the page
     /// cache.
     package static func releaseProgramPages() { clinux_release_program_pages() }
+
+    /// Gives back what was freed and lies between what was not: the allocator keeps it otherwise,
+    /// and reading a large manifest takes many times what is kept of it.
+    package static func releaseFreeMemory() { clinux_release_free_memory() }
 }
