@@ -81,7 +81,7 @@ package struct PolicyPlan: Hashable, Sendable {
             && decisions == other.decisions && defaults == other.defaults && ports == other.ports
     }
 
-    /// As the kernel would decide: for tests, which hold it to the model.
+    /// As the kernel decides; tests hold it to the model.
     package func decide(
         from source: IPAddress, to target: IPAddress, _ flow: PolicyFlow
     ) -> PolicyDecision {

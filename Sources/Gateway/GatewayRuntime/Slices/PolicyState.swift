@@ -16,6 +16,15 @@ struct PolicyState {
         self.model = model
     }
 
+    /// What decided about a packet, by the tables that the kernel has: it is asked for every packet
+    /// that is logged, and the model would go through all policies.
+    func decide(_ packet: JudgedPacket) -> PolicyDecision {
+        guard let rules else {
+            return model.decide(from: packet.source, to: packet.target, packet.flow)
+        }
+        return rules.plan.decide(from: packet.source, to: packet.target, packet.flow)
+    }
+
     /// With `revision` another one whenever isolation, policies, fences or clusters may differ.
     mutating func update(_ model: PolicyModel, revision: UInt64) {
         self.model = model

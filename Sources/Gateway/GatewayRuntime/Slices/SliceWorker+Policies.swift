@@ -42,14 +42,14 @@ extension SliceWorker {
         }
     }
 
-    /// The kernel has logged them; the model says why.
+    /// The kernel has logged them; its tables say why, and the model what that is called.
     private func denied(_ packets: [JudgedPacket], _ lost: UInt64, _ number: Int) {
         guard number == generation, let running else { return }
         let model = running.policies.model
         for packet in packets {
             let from = model.name(of: packet.source) ?? "\(packet.source)"
             let to = model.name(of: packet.target) ?? "\(packet.target)"
-            let decision = model.decide(from: packet.source, to: packet.target, packet.flow)
+            let decision = running.policies.decide(packet)
             // An answer of a conversation that has just ended reads the other way round.
             let why =
                 decision.isAllowed
