@@ -202,6 +202,34 @@ private final class RouterLab {
         #expect(try lines(changed).contains { $0.contains("0x00000008") })
     }
 
+    @Test(arguments: [0, .max])
+    func decisionsAreCountedWhetherListedOrAskedFor(fewElements: Int) throws {
+        let nftables = try Nftables(in: try NetworkNamespace.anonymous())
+        let keeper = RouterRulesetKeeper(nftables, fewElements: fewElements)
+        var ruleset = try RouterLab().desired().ruleset
+        ruleset.policies = try policies(endpoints: 4, number: 7)
+        _ = try keeper.apply(ruleset)
+        #expect(try keeper.decided() == [:])
+        let (family, table) = (RouterRuleset.family, RouterRuleset.table)
+        let elements = try nftables.elements(family: family, table: table, map: "decisions")
+        #expect(!elements.isEmpty)
+        for element in elements {
+            let words = stride(from: 0, to: 8, by: 4).map { at in
+                element.key[at..<at + 4].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+            }
+            let key = "0x\(String(words[0], radix: 16)) . 0:\(String(words[1], radix: 16))"
+            let place = "element \(family) \(table) decisions"
+            try nftables.apply(
+                "delete \(place) { \(key) }\n"
+                    + "add \(place) { \(key) counter packets 5 bytes 50 : goto allow }\n")
+        }
+        #expect(try keeper.decided() == ["(0)": UInt64(elements.count * 5)])
+        // Other rules: what the former have counted is not lost with them.
+        ruleset.policies = try policies(endpoints: 5, number: 8)
+        _ = try keeper.apply(ruleset)
+        #expect(try keeper.decided() == ["(0)": UInt64(elements.count * 5)])
+    }
+
     private func policies(endpoints: Int, number: UInt32) throws -> PolicyRules {
         let west = try #require(ClusterName("west"))
         let records = try (0..<endpoints).map { index in

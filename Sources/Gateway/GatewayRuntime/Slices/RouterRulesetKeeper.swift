@@ -4,8 +4,9 @@ import SlicePolicy
 
 /// The nftables table of one router namespace: puts rulesets in force, and sees when somebody else
 /// has touched them. Used by one thread at a time.
-final class RouterRulesetKeeper {
+package final class RouterRulesetKeeper {
     private let nftables: Nftables
+    private let fewElements: Int
     /// The ruleset's generation after what we did last; nil if it is not ours alone.
     private var generation: UInt32?
     private var applied: RouterRuleset?
@@ -13,12 +14,17 @@ final class RouterRulesetKeeper {
     private var dropsBefore: [String: UInt64] = [:]
     private var decidedBefore: [String: UInt64] = [:]
 
-    init(_ nftables: Nftables) { self.nftables = nftables }
+    /// - Parameter fewElements: so many are listed; of more each is asked for. A list is made in
+    ///   parts, and for each of them the kernel goes through the map from its beginning.
+    package init(_ nftables: Nftables, fewElements: Int = 8_192) {
+        self.nftables = nftables
+        self.fewElements = fewElements
+    }
 
     var isApplied: Bool { applied != nil }
 
     /// One transaction: only what differs where that is possible, else all of it.
-    func apply(_ ruleset: RouterRuleset) throws -> [String] {
+    package func apply(_ ruleset: RouterRuleset) throws -> [String] {
         let before = try nftables.generation()
         let isUntouched = before == generation
         if isUntouched, ruleset == applied { return [] }
@@ -69,7 +75,7 @@ final class RouterRulesetKeeper {
         return drops.filter { $0.value > 0 }
     }
 
-    func decided() throws -> [String: UInt64] {
+    package func decided() throws -> [String: UInt64] {
         var decided = decidedBefore
         for (rule, count) in try present { decided[rule, default: 0] += count }
         return decided
@@ -78,7 +84,7 @@ final class RouterRulesetKeeper {
     private var present: [String: UInt64] {
         get throws {
             guard let rules = applied?.policies else { return [:] }
-            return Self.named(try counts(), rules)
+            return Self.named(try counts(rules.plan), rules)
         }
     }
 
@@ -93,31 +99,50 @@ final class RouterRulesetKeeper {
         return named
     }
 
-    private func counts() throws -> Counts {
+    private func counts(_ plan: PolicyPlan) throws -> Counts {
         var counts: Counts = ([:], [:])
-        for element in try elements(.decisions) {
+        let keys = plan.decisions.count > fewElements ? plan.decisions.keys.map(Self.key) : []
+        for element in try elements(.decisions, keys) {
             guard let packets = element.counter?.packets, packets > 0 else { continue }
             let words = Self.words(element.key)
             if words.count == 2 { counts.decisions[.init(words[0], words[1])] = packets }
         }
-        for element in try elements(.defaults) {
+        for element in try elements(.defaults, []) {
             guard let packets = element.counter?.packets, packets > 0 else { continue }
             if let word = Self.words(element.key).first { counts.defaults[word] = packets }
         }
         return counts
     }
 
-    private func elements(_ set: RulesetSet) throws(LinuxError) -> [MapElement] {
+    /// With keys only these.
+    private func elements(
+        _ set: RulesetSet, _ keys: [[UInt8]]
+    ) throws(LinuxError) -> [MapElement] {
+        let (family, table) = (RouterRuleset.family, RouterRuleset.table)
         do throws(LinuxError) {
-            return try nftables.elements(
-                family: RouterRuleset.family, table: RouterRuleset.table, map: set.rawValue)
+            if !keys.isEmpty {
+                return try nftables.elements(
+                    family: family, table: table, map: set.rawValue, keys: keys)
+            }
+            return try nftables.elements(family: family, table: table, map: set.rawValue)
         } catch {
             guard error.errno == ENOENT else { throw error }
             return []
         }
     }
 
-    /// Marks and classes are numbers of the machine's own order.
+    /// Marks and classes are numbers of the machine's own order: so they are read, and written.
+    private static func key(_ pair: PolicyPlan.Pair) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(8)
+        for word in [pair.first, pair.second] {
+            for shift in stride(from: UInt32(0), to: 32, by: 8) {
+                bytes.append(UInt8(truncatingIfNeeded: word >> shift))
+            }
+        }
+        return bytes
+    }
+
     private static func words(_ key: [UInt8]) -> [UInt32] {
         stride(from: 0, to: key.count / 4 * 4, by: 4).map { at in
             key[at..<at + 4].reversed().reduce(0) { $0 << 8 | UInt32($1) }
@@ -128,7 +153,7 @@ final class RouterRulesetKeeper {
     /// as it was.
     private func keepDecided(unless next: RouterRuleset?) {
         guard let rules = applied?.policies, next?.policies != rules,
-            var counts = try? counts()
+            var counts = try? counts(rules.plan)
         else { return }
         if let plan = next?.policies?.plan {
             counts.decisions = counts.decisions.filter {
