@@ -79,7 +79,16 @@ package enum ManifestEncoding {
         bytes += text.utf8
     }
 
+    /// Before a length that two bytes hold, as nearly all are.
+    private static let sixZeros = [UInt8](repeating: 0, count: 6)
+
     private static func appendCount(_ count: Int, to bytes: inout [UInt8]) {
+        if count < 1 << 16 {
+            bytes += sixZeros
+            bytes.append(UInt8(truncatingIfNeeded: count >> 8))
+            bytes.append(UInt8(truncatingIfNeeded: count))
+            return
+        }
         for shift in stride(from: 56, through: 0, by: -8) {
             bytes.append(UInt8(truncatingIfNeeded: UInt64(count) >> UInt64(shift)))
         }

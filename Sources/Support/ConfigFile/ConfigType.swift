@@ -49,9 +49,12 @@ package struct ConfigType<Value> {
                     nodes[limit].start, path.item(limit),
                     "too many: \(nodes.count) items, at most \(limit) allowed")
             }
-            return nodes.prefix(limit).enumerated().compactMap { index, node in
-                item.read(node, path.item(index), log)
+            // A plain loop: most lists have one item, and there are hundreds of thousands.
+            var items: [Item] = []
+            for index in 0..<min(nodes.count, limit) {
+                if let item = item.read(nodes[index], path.item(index), log) { items.append(item) }
             }
+            return items
         }
     }
 

@@ -124,20 +124,21 @@ struct TreeBuilder {
     }
 
     private mutating func add(_ node: ConfigNode) -> Bool {
-        guard var top = stack.popLast() else {
+        guard !stack.isEmpty else {
             root = node
             return true
         }
-        top.lastEnd = node.end
-        if !top.isMap {
-            top.items.append(node)
-        } else if let key = top.key {
-            top.entries.append(ConfigEntry(key: key, value: node))
-            top.key = nil
+        // Where it lies: there are millions of nodes.
+        let top = stack.count - 1
+        stack[top].lastEnd = node.end
+        if !stack[top].isMap {
+            stack[top].items.append(node)
+        } else if let key = stack[top].key {
+            stack[top].entries.append(ConfigEntry(key: key, value: node))
+            stack[top].key = nil
         } else {
-            top.key = node
+            stack[top].key = node
         }
-        stack.append(top)
         return true
     }
 
