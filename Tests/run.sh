@@ -39,8 +39,8 @@ if [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " == *" kubernetes "* ]]; then
     KUBERNETES_SITE=$(Tests/Clients/site.sh Kubernetes) || exit 1
     export KUBERNETES_SITE
 fi
-needs_build='\ (build|systemd|swift|rooms|sim|cost|directory|lab|interop|scenarios|bench|wire|clients'
-needs_build+='|kafka)\ '
+needs_build='\ (build|systemd|swift|rooms|sim|cost|directory|lab|interop|scenarios|bench|wire'
+needs_build+='|clients|kafka)\ '
 if [ ${#wanted[@]} -eq 0 ] || [[ " ${wanted[*]} " =~ $needs_build ]]; then
     printf '== build\n'
     start=$SECONDS

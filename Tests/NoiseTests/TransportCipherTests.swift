@@ -1,9 +1,9 @@
 import Bytes
 import CSodium
+import Noise
 import Testing
 import Timing
 
-@testable import Noise
 
 /// The ciphers of sessions: known answers, and both implementations against each other.
 @Suite struct TransportCipherTests {

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Instructions a packet, counted by callgrind, against those on record: `check.py [--update]`.
 
-Instructions do not depend on what else the machine does, but they do on compiler, C library and the
-instructions that the CPU offers: where these differ from the record's, the figures are shown and not
+Instructions do not depend on what else the machine does, but they do on compiler, C library and
+what instructions the CPU offers: where these differ from the record's, the figures are shown and not
 compared."""
 
 import json
@@ -64,8 +64,8 @@ def main():
         print(f"not compared: the record is of {record['machine']}, this is {here}")
         return 0
     if wrong:
-        print(f"{', '.join(wrong)}: more than {TOLERANCE:.0%} away from {RECORD.name}. If it is meant "
-              "so, write the new figures with Tests/PacketCost/check.py --update and say why")
+        print(f"{', '.join(wrong)}: more than {TOLERANCE:.0%} away from {RECORD.name}. If it is "
+              "meant so, write the new figures with Tests/PacketCost/check.py --update and say why")
         return 1
     return 0
 
