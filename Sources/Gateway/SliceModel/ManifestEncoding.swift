@@ -52,11 +52,14 @@ package enum ManifestEncoding {
             for item in items { append(item, to: &bytes) }
         case .map(let entries):
             appendMap(of: entries.count, to: &bytes)
-            let sorted = entries.map { (name: $0.name ?? "", value: $0.value) }
-                .sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
-            for entry in sorted {
-                appendScalar(entry.name, to: &bytes)
-                append(entry.value, to: &bytes)
+            let names = entries.map { $0.name ?? "" }
+            // Places are sorted, not nodes, which are larger.
+            let order = names.indices.sorted {
+                names[$0].utf8.lexicographicallyPrecedes(names[$1].utf8)
+            }
+            for index in order {
+                appendScalar(names[index], to: &bytes)
+                append(entries[index].value, to: &bytes)
             }
         }
     }
