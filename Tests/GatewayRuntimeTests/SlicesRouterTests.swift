@@ -202,35 +202,57 @@ private final class RouterLab {
         #expect(try lines(changed).contains { $0.contains("0x00000008") })
     }
 
+    /// Listed or asked for, and whatever changes: nothing is lost, and nothing is counted for
+    /// another policy.
     @Test(arguments: [0, .max])
-    func decisionsAreCountedWhetherListedOrAskedFor(fewElements: Int) throws {
+    func decisionsAreCountedForThePolicyThatMadeThem(fewElements: Int) throws {
         let nftables = try Nftables(in: try NetworkNamespace.anonymous())
         let keeper = RouterRulesetKeeper(nftables, fewElements: fewElements)
         var ruleset = try RouterLab().desired().ruleset
-        ruleset.policies = try policies(endpoints: 4, number: 7)
-        _ = try keeper.apply(ruleset)
+        func apply(_ names: [String], _ number: UInt32, endpoints: Int = 4) throws -> [String] {
+            ruleset.policies = try policies(endpoints: endpoints, number: number, names: names)
+            return try keeper.apply(ruleset)
+        }
+        _ = try apply(["clients"], 7)
         #expect(try keeper.decided() == [:])
-        let (family, table) = (RouterRuleset.family, RouterRuleset.table)
-        let elements = try nftables.elements(family: family, table: table, map: "decisions")
-        #expect(!elements.isEmpty)
+        let total = UInt64(try count(nftables) * 5)
+        #expect(total > 0)
+        #expect(try keeper.decided() == ["clients": total])
+        // Somebody else was there: all of it is replaced.
+        #expect(try apply(["clients"], 8) == ["replaced the nftables ruleset"])
+        #expect(try keeper.decided() == ["clients": total])
+        _ = try count(nftables)
+        _ = try apply(["clients"], 9)  // sees that, too
+        #expect(try keeper.decided() == ["clients": 2 * total])
+        // Element by element: those that stay go on counting, for whoever has them then.
+        #expect(try apply(["clients"], 10, endpoints: 5) == ["changed the nftables ruleset"])
+        #expect(try keeper.decided() == ["clients": 2 * total])
+        #expect(try apply(["others", "clients"], 11) == ["changed the nftables ruleset"])
+        #expect(try keeper.decided() == ["clients": 2 * total])
+        #expect(try apply(["others"], 12) == ["changed the nftables ruleset"])
+        #expect(try keeper.decided() == ["clients": 2 * total])
+    }
+
+    /// As if five packets had met each of the decisions; returns how many there are.
+    private func count(_ nftables: Nftables) throws -> Int {
+        let place = "\(RouterRuleset.family) \(RouterRuleset.table) decisions"
+        let elements = try nftables.elements(
+            family: RouterRuleset.family, table: RouterRuleset.table, map: "decisions")
         for element in elements {
             let words = stride(from: 0, to: 8, by: 4).map { at in
                 element.key[at..<at + 4].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
             }
             let key = "0x\(String(words[0], radix: 16)) . 0:\(String(words[1], radix: 16))"
-            let place = "element \(family) \(table) decisions"
             try nftables.apply(
-                "delete \(place) { \(key) }\n"
-                    + "add \(place) { \(key) counter packets 5 bytes 50 : goto allow }\n")
+                "delete element \(place) { \(key) }\n"
+                    + "add element \(place) { \(key) counter packets 5 bytes 50 : goto allow }\n")
         }
-        #expect(try keeper.decided() == ["(0)": UInt64(elements.count * 5)])
-        // Other rules: what the former have counted is not lost with them.
-        ruleset.policies = try policies(endpoints: 5, number: 8)
-        _ = try keeper.apply(ruleset)
-        #expect(try keeper.decided() == ["(0)": UInt64(elements.count * 5)])
+        return elements.count
     }
 
-    private func policies(endpoints: Int, number: UInt32) throws -> PolicyRules {
+    private func policies(
+        endpoints: Int, number: UInt32, names: [String] = ["clients"]
+    ) throws -> PolicyRules {
         let west = try #require(ClusterName("west"))
         let records = try (0..<endpoints).map { index in
             (
@@ -244,14 +266,18 @@ private final class RouterLab {
         }
         let model = PolicyModel(
             isolation: .strict,
-            policies: [
+            policies: try names.map { name in
+                // Of nobody there is, but for `clients`.
                 Policy(
-                    name: try #require(PolicyName("clients")),
-                    from: EndpointSelector(namespaces: [try #require(Glob("apps"))]),
+                    name: try #require(PolicyName(name)),
+                    from: EndpointSelector(
+                        namespaces: [try #require(Glob(name == "clients" ? "apps" : name))]),
                     to: EndpointSelector(namespaces: [try #require(Glob("kafka"))]),
                     ports: [try #require(PortMatch("tcp/9092-9093"))])
-            ], clusters: [.init(name: west, region: try #require(Region("eu")))], local: west,
+            }, clusters: [.init(name: west, region: try #require(Region("eu")))], local: west,
             endpoints: records)
-        return PolicyRules(plan: try PolicyPlan(model, revision: 1), number: number)
+        return PolicyRules(
+            plan: try PolicyPlan(model, revision: UInt64(number)), number: number,
+            names: model.policies.map(\.name))
     }
 }

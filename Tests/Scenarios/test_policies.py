@@ -196,6 +196,38 @@ def test_an_endpoint_reaches_no_port_of_a_gateway_but_that_for_names(policy_worl
                     assert reached == (port == 53 and gateway.cluster == "west"), (address, port)
 
 
+def test_what_policies_decided_stays_theirs(policy_world, matrix):
+    """Whatever becomes of their places in the manifest: an element of the kernel's that stays goes
+    on counting, and may do so for another policy."""
+    one = policy_world.slices[0]
+
+    def policy(name, source):
+        return {"name": name, "from": {"namespaces": [source]}, "to": {"namespaces": ["kafka"]},
+                "ports": ["udp/5300"]}
+
+    def decided():
+        # The endpoint of `kafka` is in one cluster, and every conversation arrives there.
+        report = policy_world.gateways["east"].status(one)["policies"]
+        return {each["name"]: each["decided"] for each in report if each["name"][0] != "("}
+
+    apps, mail = policy("apps", "apps"), policy("mail", "mail")
+    names = [(one.name, name) for name in ("apps", "mail", "kafka")]
+    trials = [trial for trial in matrix.every_trial(
+        versions=(4,), pairs=[(name, names[2]) for name in names[:2]])
+        if (trial.transport, trial.port) == ("udp", 5300)]
+    policy_world.apply(one, [apps, mail], isolation="strict", namespaces=NAMESPACES)
+    assert matrix.reached(trials) == set(trials)
+    before = decided()
+    assert all(before[name] > 0 for name in ("apps", "mail"))
+    for policies in ([mail, apps], [policy("first", "audit"), apps, mail],
+                     [{**apps, "name": "renamed"}, mail], [apps, mail]):
+        policy_world.apply(one, policies)
+        now = decided()
+        assert {**now, "apps": before["apps"]} == {
+            **dict.fromkeys(now, 0), "apps": before["apps"], "mail": before["mail"]}, policies
+        assert now.get("apps", before["apps"]) == before["apps"], policies
+
+
 def random_selector(chance):
     selector = {}
     if chance.random() < 0.6:
