@@ -24,7 +24,7 @@ from contenders import REPOSITORY
 from lab import Lab, LabError, enter_user_namespace
 from lab.gateways import find_program
 from machine import Watch, describe
-from policy_figures import FIGURES, FULL, GROUPS, LAST, QUICK, STEPS, PolicyResults
+from policy_figures import FIGURES, FULL, GROUPS, QUICK, STEPS, PolicyResults
 from policy_measure import PolicySession
 from policy_world import PolicyWorld
 
@@ -76,9 +76,6 @@ class Run:
                 for step, group in STEPS.items():
                     if group in self.options.groups:
                         self.step(step, sessions)
-            for step, group in LAST.items():
-                if group in self.options.groups:
-                    self.step(step, sessions)
         self.tell("done")
 
     def step(self, step, sessions):

@@ -25,7 +25,6 @@ FIGURES = [
 ]
 # In this order, each at all sizes before the next.
 STEPS = {"flow": "flow", "new": "new", "apply": "apply", "memory": "memory"}
-LAST = {"kernel": "memory"}  # once, after all rounds
 GROUPS = list(STEPS)
 
 

@@ -136,8 +136,8 @@ are measured is the last of all.
   from the first. The time ends with the first answer. It has reading, checking the signature,
   compiling and the kernel's transaction in it, and at the other gateway the way there.
 - **Memory of a daemon**: of the one that has more, after all of the above, and its peak.
-- **Kernel memory**: what is free again ({", ".join(policy_measure.KERNEL)} of /proc/meminfo) when
-  the table of one router is deleted; once, at the end.
+- **Kernel memory**: by what {", ".join(policy_measure.KERNEL)} of /proc/meminfo grow when the table
+  of one router is loaded once more, into a namespace where nothing uses it.
 
 The sources are `Tests/Bench/policy_*.py`.
 
