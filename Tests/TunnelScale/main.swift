@@ -2,6 +2,7 @@ import Addresses
 import Glibc
 import LinuxNet
 import Noise
+import Synchronization
 import Timing
 import Tunnel
 
@@ -53,8 +54,8 @@ func resident() -> Double {
 
 var clock = Instant(nanoseconds: 1_000_000_000)
 var wall = WallTime(nanosecondsSince1970: 1_700_000_000_000_000_000)
-func now() -> Now { Now(clock, wall: wall) }
-func pass(_ time: Nanoseconds) {
+@MainActor func now() -> Now { Now(clock, wall: wall) }
+@MainActor func pass(_ time: Nanoseconds) {
     clock = clock + time
     wall = WallTime(nanosecondsSince1970: wall.nanosecondsSince1970 + time.count)
 }
@@ -91,7 +92,7 @@ say("memory of a peer, without a session", (resident() - ready) / Double(peerCou
 
 // MARK: A session with each
 
-func deliver(_ from: Device, _ to: Device, _ source: IPEndpoint) {
+@MainActor func deliver(_ from: Device, _ to: Device, _ source: IPEndpoint) {
     for effect in from.takeEffects() {
         switch effect {
         case .send(let message, _, _):
@@ -104,7 +105,7 @@ func deliver(_ from: Device, _ to: Device, _ source: IPEndpoint) {
     }
 }
 
-func spoke(_ key: PrivateKey) throws -> Device {
+@MainActor func spoke(_ key: PrivateKey) throws -> Device {
     var limits = Device.Limits()
     limits.peers = 4
     let device = Device(limits: limits, entropy: entropy)
@@ -144,7 +145,9 @@ let addresses = (0..<65_536).map { _ in
     IPv4Address(0x0a00_0000 + UInt32(random.next() % UInt64(peerCount * prefixCount * 4)))
 }
 let lookups = rate {
-    for address in addresses where routes.pointee.allowedIPs.lookup(v4: address) >= 0 { found += 1 }
+    for address in addresses {
+        if routes.pointee.allowedIPs.lookup(v4: address.value) >= 0 { found += 1 }
+    }
 }
 precondition(found > 0)
 say("look-up among \(peerCount * prefixCount) allowed IPs", 1e9 / lookups / 65_536, "ns")
@@ -171,7 +174,7 @@ let stranger = try spoke(PrivateKey(from: entropy))
 stranger.stage([[0x45]], for: 0, now: now())
 var bogus: [UInt8] = []
 for case .send(let message, _, _) in stranger.takeEffects() { bogus = message }
-func flood(_ message: [UInt8], underLoad: Bool) -> Double {
+@MainActor func flood(_ message: [UInt8], underLoad: Bool) -> Double {
     rate {
         for _ in 0..<100 {
             message.withUnsafeBytes {
