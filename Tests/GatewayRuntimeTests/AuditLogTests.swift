@@ -168,7 +168,7 @@ import Timing
     @Test func aFileThatIsTakenAwayIsNoticed() throws {
         try withDirectory { directory in
             let log = try log(directory) { $0.fileBytes = 2000 }
-            for number in 0..<20 {
+            for number in 0..<40 {
                 log.record(.detached, slice: "payments", subject: "kafka/broker-\(number)")
                 log.flush()
             }
