@@ -77,7 +77,8 @@ import slicectl
     @Test func pingCountsAndSumsUp() async throws {
         try await withDaemon { socket in
             let run = await invoke(
-                "ping", "payments", "east", "-c", "3", "-i", "0", "--socket", socket)
+                "ping", "payments", "east", "-c", "3", "-i", "0", "--timeout", "30", "--socket",
+                socket)
             #expect(
                 run.out == """
                     ping east over slice payments, 56 bytes of data
@@ -92,11 +93,12 @@ import slicectl
                     """)
             #expect(run.status == 0)
             let none = await invoke(
-                "ping", "payments", "10.9.9.9", "-c", "1", "--socket", socket)
+                "ping", "payments", "10.9.9.9", "-c", "1", "--timeout", "30", "--socket", socket)
             #expect(none.status == 1)
             #expect(none.out.contains("10.9.9.9: seq=1 unreachable: no route in this slice\n"))
             let json = await invoke(
-                "ping", "payments", "east", "-i", "0", "--json", "--socket", socket)
+                "ping", "payments", "east", "-i", "0", "--timeout", "30", "--json", "--socket",
+                socket)
             #expect(json.out.contains("\"sent\" : 4") && json.out.contains("\"received\" : 2"))
         }
     }
