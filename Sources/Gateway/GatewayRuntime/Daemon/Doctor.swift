@@ -76,7 +76,7 @@ enum Doctor {
         guard TransportCipher.canWiden else {
             return Check(
                 "cipher", .ok, seen: "libsodium (\(TransportCipher.description))\(aes)",
-                advice: "on x86-64 with AVX2, libipsec-mb1 makes the tunnel about twice as fast")
+                advice: "on x86-64 with AVX2, libipsec-mb1 lets a tunnel carry half as much again")
         }
         return Check("cipher", .ok, seen: TransportCipher.description + aes)
     }

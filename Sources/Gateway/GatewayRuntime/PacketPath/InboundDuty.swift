@@ -67,18 +67,6 @@ final class InboundDuty: Sendable {
         units >= heavyUnits || bytes >= heavyBytes
     }
 
-    /// So many packets, and a thread's cipher goes over to its fast form also where none of them
-    /// came in a batch.
-    private static let manyRounds: UInt32 = 1000
-
-    /// For either thread, after a round of its own: whether its cipher is worth more memory.
-    /// `rounds` counts that thread's.
-    @inline(__always)
-    static func deservesWideCipher(units: Int, bytes: Int, rounds: inout UInt32) -> Bool {
-        rounds &+= 1
-        return isHeavy(units: units, bytes: bytes) || rounds >= manyRounds
-    }
-
     private func isLight(_ now: Instant) -> Bool {
         let last = (lastHeavy.load(ordering: .relaxed) + 1) << Self.heavyShift
         return now - Instant(nanoseconds: last) >= Self.lightAfter

@@ -1,6 +1,5 @@
 import Glibc
 import LinuxNet
-import Noise
 import Packets
 import Synchronization
 import Timing
@@ -16,8 +15,7 @@ struct InboundWork: ~Copyable {
     private var inbound: Inbound
     private let receiver: UDPReceiveBatch
     private var lastRound = Instant(nanoseconds: 0)
-    /// As long as the cipher is not wide.
-    private var rounds: UInt32 = 0
+    private var widening = CipherWidening()
 
     init(
         _ shared: TunnelShared, forwarding: UnsafeMutablePointer<Forwarding>,
@@ -63,14 +61,7 @@ struct InboundWork: ~Copyable {
         write()
         shared.quiescence.leave(.inbound)
         shared.duty.noteRound(units: count, bytes: bytes, now)
-        if inbound.cipher.mayWiden,
-            InboundDuty.deservesWideCipher(units: count, bytes: bytes, rounds: &rounds)
-        {
-            // Its start-up tries every cipher it has: pages that nobody needs again.
-            ResidentMemory.releaseProgramPages()
-            inbound.cipher.widen()
-            ResidentMemory.releaseProgramPages()
-        }
+        widening.noteRound(units: count, bytes: bytes, &inbound.cipher)
     }
 
     private mutating func take(_ received: UDPReceived, _ now: Instant) {

@@ -1,7 +1,6 @@
 import CLinux
 import Glibc
 import LinuxNet
-import Noise
 import Packets
 import Synchronization
 import Timing
@@ -21,8 +20,7 @@ struct OutboundWork: ~Copyable {
     private var sender: UDPSendBatch
     private let buffer: UnsafeMutableRawPointer
     private var lastRound = Instant(nanoseconds: 0)
-    /// As long as the cipher is not wide.
-    private var rounds: UInt32 = 0
+    private var widening = CipherWidening()
 
     init(
         _ shared: TunnelShared, forwarding: UnsafeMutablePointer<Forwarding>,
@@ -87,14 +85,7 @@ struct OutboundWork: ~Copyable {
         send()
         if outbound.hasNews { handOver() }
         shared.duty.noteRound(units: reads, bytes: bytes, now)
-        if outbound.cipher.mayWiden,
-            InboundDuty.deservesWideCipher(units: reads, bytes: bytes, rounds: &rounds)
-        {
-            // Its start-up tries every cipher it has: pages that nobody needs again.
-            ResidentMemory.releaseProgramPages()
-            outbound.cipher.widen()
-            ResidentMemory.releaseProgramPages()
-        }
+        widening.noteRound(units: reads, bytes: bytes, &outbound.cipher)
     }
 
     private mutating func advance(_ now: Instant) {
