@@ -4,7 +4,6 @@ import Noise
 import Testing
 import Timing
 
-
 /// The ciphers of sessions: known answers, and both implementations against each other.
 @Suite struct TransportCipherTests {
     /// 0: libsodium; 1: IPsec-MB where it is there. Where it is not, `widen` changes nothing, and
