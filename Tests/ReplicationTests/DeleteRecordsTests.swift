@@ -104,17 +104,62 @@ import Timing
         #expect(fetched(effects, waiting)?.only?.logStartOffset == 2)
     }
 
-    @Test func theDeadAreNotWaitedFor() throws {
-        let node = try filled()
-        let (token, effects) = delete(node, before: 2)
-        #expect(answer(effects, token) == nil)
-        let fenced = node.step {
+    private func fenceSecond(_ node: TestNode) -> [ReplicationEffect] {
+        node.step {
             $0.setBrokers(
                 BrokerTable([
                     BrokerStatus(id: 1, epoch: 10), BrokerStatus(id: 2, epoch: 20, isFenced: true),
                 ]))
         }
-        #expect(answer(fenced, token)?.lowWatermark == 2)
+    }
+
+    @Test func theDeadAreNotWaitedFor() throws {
+        let node = try filled()
+        let (token, effects) = delete(node, before: 2)
+        #expect(answer(effects, token) == nil)
+        // As long as it is in sync it may lead.
+        #expect(answer(fenceSecond(node), token) == nil)
+        let alone = node.lead(partitionEpoch: 2, replicas: [1, 2], isr: [1])
+        #expect(answer(alone, token)?.lowWatermark == 2)
+    }
+
+    /// One that is fenced while too few are in sync may be elected all the same (KIP-966), and
+    /// would bring back what was deleted.
+    @Test func thoseEligibleToLeadAreWaitedFor() throws {
+        let node = try filled()
+        let (token, effects) = delete(node, before: 2)
+        #expect(answer(effects, token) == nil)
+        #expect(answer(fenceSecond(node), token) == nil)
+        let shrunk = node.lead(partitionEpoch: 2, replicas: [1, 2], isr: [1], eligible: [2])
+        #expect(answer(shrunk, token) == nil)
+        let done = answer(node.followerFetch(2, at: 4, logStart: 2), token)
+        #expect(done?.errorCode == ErrorCode.none)
+        #expect(done?.lowWatermark == 2)
+    }
+
+    /// The answer to AlterPartition does not tell who is eligible: those that left are, until the
+    /// metadata of the same epoch tells.
+    @Test func thoseThatThisLeaderRemovedAreWaitedForUntilTheMetadataTells() throws {
+        let node = try filled()
+        node.step(after: .seconds(60))
+        node.step { $0.alterPartitionDone(alterAnswer(isr: [1])) }
+        #expect(try node.replica().isr == [1])
+        _ = fenceSecond(node)
+        let (token, effects) = delete(node, before: 2, timeoutMs: 100_000)
+        #expect(answer(effects, token) == nil)
+        let told = node.lead(partitionEpoch: 2, replicas: [1, 2], isr: [1])
+        #expect(answer(told, token)?.lowWatermark == 2)
+    }
+
+    /// Whoever is in sync may lead, so nobody is taken in who has not deleted yet.
+    @Test func joiningTheISRTakesTheLogStart() throws {
+        let node = try filled()
+        _ = delete(node, before: 2)
+        node.lead(partitionEpoch: 2, replicas: [1, 2], isr: [1])
+        node.followerFetch(2, at: 4, logStart: 1)
+        #expect(try !node.replica().followers[0].isInMaximalISR)
+        node.followerFetch(2, at: 4, logStart: 2)
+        #expect(try node.replica().followers[0].isInMaximalISR)
     }
 
     @Test func errors() throws {

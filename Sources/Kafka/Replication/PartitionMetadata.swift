@@ -8,6 +8,8 @@ package struct PartitionMetadata: Equatable, Sendable {
     package var partitionEpoch: Int32
     package var replicas: [Int32]
     package var isr: [Int32]
+    /// Not in sync, but elected before any other when nobody in sync is left (KIP-966).
+    package var eligibleLeaders: [Int32]
     package var addingReplicas: [Int32]
     package var removingReplicas: [Int32]
     /// The leader was elected uncleanly and has not said yet that it has recovered (KIP-704).
@@ -15,13 +17,15 @@ package struct PartitionMetadata: Equatable, Sendable {
 
     package init(
         leader: Int32, leaderEpoch: Int32, partitionEpoch: Int32, replicas: [Int32], isr: [Int32],
-        addingReplicas: [Int32] = [], removingReplicas: [Int32] = [], isRecovering: Bool = false
+        eligibleLeaders: [Int32] = [], addingReplicas: [Int32] = [], removingReplicas: [Int32] = [],
+        isRecovering: Bool = false
     ) {
         self.leader = leader
         self.leaderEpoch = leaderEpoch
         self.partitionEpoch = partitionEpoch
         self.replicas = replicas
         self.isr = isr
+        self.eligibleLeaders = eligibleLeaders
         self.addingReplicas = addingReplicas
         self.removingReplicas = removingReplicas
         self.isRecovering = isRecovering

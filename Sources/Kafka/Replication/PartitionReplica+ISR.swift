@@ -20,12 +20,15 @@ extension PartitionReplica {
 
     /// Adds followers that have caught up with the high watermark and with this leader's epoch:
     /// below its beginning there may be committed records that the high watermark does not tell
-    /// of yet. They count for the high watermark at once (the maximal ISR, KIP-497).
+    /// of yet. They count for the high watermark at once (the maximal ISR, KIP-497). They begin
+    /// their log no earlier than the leader, too: whoever is in sync may lead, and what
+    /// DeleteRecords has promised to be gone must not be back then.
     func considerExpansion() {
-        guard role == .leader, proposal == nil else { return }
+        guard role == .leader, proposal == nil, let log else { return }
         var isr = metadata.isr
         for follower in followers where !follower.isInISR {
             guard follower.logEndOffset >= highWatermark, follower.logEndOffset >= epochStart,
+                follower.logStartOffset >= log.logStartOffset,
                 isHeardFrom(follower),
                 context.brokers.mayJoinISR(follower.brokerId, fetchedEpoch: follower.brokerEpoch)
             else { continue }
@@ -89,6 +92,8 @@ extension PartitionReplica {
     private func commit(isr: [Int32], partitionEpoch: Int32, wasExpansion: Bool) {
         let wasUnderMin = isUnderMinISR
         proposal = nil
+        // Those that left may still be elected; the metadata will say.
+        metadata.eligibleLeaders += metadata.isr.filter { !isr.contains($0) }
         metadata.isr = isr
         metadata.partitionEpoch = partitionEpoch
         markISR()
@@ -98,6 +103,7 @@ extension PartitionReplica {
                 ? .isrExpanded(isr: isr) : .isrShrunk(isr: isr, underMinISR: isUnderMinISR))
         advanceHighWatermark()
         if !wasUnderMin, isUnderMinISR { failAcksUnderMinISR() }
+        settleDeletes()
         // Others may have caught up while this one was under way.
         considerExpansion()
     }

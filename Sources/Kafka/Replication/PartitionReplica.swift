@@ -113,11 +113,12 @@ package final class PartitionReplica {
         return new.leader == context.brokerId ? lead(new) : follow(new)
     }
 
-    /// The change that AlterPartition's answer has told already. Of its ISR all is known; a
-    /// reassignment that it completed is news.
+    /// The change that AlterPartition's answer has told already. Of its ISR all is known; who
+    /// else may lead, and a reassignment that it completed, is news.
     private func reassign(_ new: PartitionMetadata) {
         guard new.leaderEpoch == metadata.leaderEpoch else { return }
         metadata.replicas = new.replicas
+        metadata.eligibleLeaders = new.eligibleLeaders
         metadata.addingReplicas = new.addingReplicas
         metadata.removingReplicas = new.removingReplicas
         guard role == .leader else { return }

@@ -2,8 +2,8 @@ import CommitLog
 import KafkaWire
 import Timing
 
-/// One partition of a DeleteRecords request that waits until every live replica has raised its
-/// log's start.
+/// One partition of a DeleteRecords request that waits until every replica that lives or may
+/// lead has raised its log's start.
 struct DeleteTicket {
     var requiredOffset: Int64
     var slot: Int32
@@ -82,11 +82,16 @@ struct WaitingDeletes {
 }
 
 extension PartitionReplica {
-    /// The smallest log start of the replicas that live: what is below is gone everywhere.
+    /// The smallest log start of the replicas that live or may lead: what is below is gone for
+    /// good. Kafka asks only whether they live; one that is fenced and then elected from the
+    /// eligible leaders (KIP-966) would bring back what had been promised to be gone.
     var lowWatermark: Int64 {
         guard let log else { return -1 }
         var low = log.logStartOffset
-        for follower in followers where context.brokers.isAlive(follower.brokerId) {
+        for follower in followers
+        where follower.isInMaximalISR || context.brokers.isAlive(follower.brokerId)
+            || metadata.eligibleLeaders.contains(follower.brokerId)
+        {
             low = min(low, follower.logStartOffset)
         }
         return low

@@ -102,14 +102,14 @@ final class TestNode {
     @discardableResult
     func lead(
         epoch: Int32 = 5, partitionEpoch: Int32 = 1, replicas: [Int32] = [1, 2, 3],
-        isr: [Int32] = [1, 2, 3], partition: Int32 = 0
+        isr: [Int32] = [1, 2, 3], eligible: [Int32] = [], partition: Int32 = 0
     ) -> [ReplicationEffect] {
         step {
             $0.assign(
                 topic: "t", topicId: topicA, partition: partition,
                 PartitionMetadata(
                     leader: id, leaderEpoch: epoch, partitionEpoch: partitionEpoch,
-                    replicas: replicas, isr: isr))
+                    replicas: replicas, isr: isr, eligibleLeaders: eligible))
         }
     }
 

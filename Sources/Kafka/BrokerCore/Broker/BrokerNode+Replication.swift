@@ -248,7 +248,8 @@ extension PartitionMetadata {
         self.init(
             leader: registration.leader, leaderEpoch: registration.leaderEpoch,
             partitionEpoch: registration.partitionEpoch, replicas: registration.replicas,
-            isr: registration.isr, addingReplicas: registration.addingReplicas,
+            isr: registration.isr, eligibleLeaders: registration.eligibleLeaderReplicas,
+            addingReplicas: registration.addingReplicas,
             removingReplicas: registration.removingReplicas,
             isRecovering: registration.recovery == .recovering)
     }
