@@ -144,7 +144,7 @@ let package = Package(
         program(
             "slice-gateway",
             uses: [
-                "GatewayRuntime", "SliceModel", "Noise", "LinuxNet", "Telemetry", "ConfigFile",
+                "GatewayRuntime", "SliceModel", "Noise", "LinuxNet", "Telemetry", "ConfigFile", "Timing",
                 "CLinux", argumentParser, logging,
             ]),
         program(
@@ -172,7 +172,8 @@ let package = Package(
                 "Bytes", "Timing", "Addresses", "ConfigFile", "Telemetry", "Supervision", logging,
             ]),
         suite(
-            "NoiseTests", uses: ["Noise", "Bytes", "Timing", "CSodium"], excludes: ["reference"]),
+            "NoiseTests", uses: ["Noise", "Bytes", "Timing", "CSodium", "LinuxNet"],
+            excludes: ["reference"]),
         suite("PacketsTests", uses: ["Packets", "Bytes", "Addresses"]),
         suite("TunnelTests", uses: ["Tunnel", "Noise", "Packets", "Bytes", "Timing", "Addresses"]),
         suite("SliceModelTests", uses: ["SliceModel", "Noise", "ConfigFile", "Addresses"]),

@@ -5,6 +5,7 @@ import LinuxNet
 import Logging
 import Noise
 import Telemetry
+import Timing
 
 struct WireGuardCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -26,10 +27,34 @@ struct WireGuardCommand: AsyncParsableCommand {
             """)
     var cipher = TransportSuite.chaChaPoly
 
+    @Option(
+        help: """
+            Queues of the TUN device, 1 to 16: each has two threads and a UDP port of its own to \
+            send from. More than one helps where there are CPUs to spare and several flows.
+            """)
+    var queues = 1
+
+    @Option(help: "CPUs to bind the packet threads to, queue by queue, such as 2,3.")
+    var cpus: String?
+
+    @Option(
+        help: """
+            Microseconds, 0 to 10000, for which a packet thread asks for more before it sleeps: \
+            shorter round trips for the CPU time of a whole core.
+            """)
+    var busyPoll = 0
+
     @Argument(help: "The interface's name.")
     var interface: String
 
     func validate() throws {
+        guard 1...PacketPathOptions.maximumQueues ~= queues else {
+            throw ValidationFailure("--queues must be from 1 to \(PacketPathOptions.maximumQueues)")
+        }
+        guard 0...10_000 ~= busyPoll else {
+            throw ValidationFailure("--busy-poll must be from 0 to 10000 microseconds")
+        }
+        _ = try packetPath()
         guard cipher.isAvailable else {
             throw ValidationFailure(
                 "this CPU has no AES instructions: aes-256-gcm would be slow and leak its key "
@@ -37,17 +62,34 @@ struct WireGuardCommand: AsyncParsableCommand {
         }
     }
 
+    private func packetPath() throws -> PacketPathOptions {
+        var options = PacketPathOptions()
+        options.queues = queues
+        options.busyPoll = .microseconds(Int64(busyPoll))
+        options.cpus = try (cpus?.split(separator: ",") ?? []).map { text in
+            guard let cpu = Int(text), 0...1023 ~= cpu else {
+                throw ValidationFailure("--cpus: `\(text)` is not the number of a CPU")
+            }
+            return cpu
+        }
+        return options
+    }
+
     func run() async throws {
         if !foreground, getenv("WG_PROCESS_FOREGROUND") == nil {
             try Background.start(
-                arguments: ["wireguard", "--foreground", "--cipher", cipher.rawValue, interface])
+                arguments: [
+                    "wireguard", "--foreground", "--cipher", cipher.rawValue,
+                    "--queues", "\(queues)", "--busy-poll", "\(busyPoll)",
+                ] + (cpus.map { ["--cpus", $0] } ?? []) + [interface])
             return
         }
         let level = getenv("LOG_LEVEL").flatMap { Logger.Level(rawValue: String(cString: $0)) }
         LineLogHandler.bootstrap(level: level ?? .info)
         do {
             try await WireGuardService.run(
-                interface: interface, suite: cipher, logger: Logger(label: interface),
+                interface: interface, suite: cipher, packetPath: try packetPath(),
+                logger: Logger(label: interface),
                 onReady: Background.reportReady)
         } catch let error as LinuxError {
             throw ValidationFailure(error)

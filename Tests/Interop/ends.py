@@ -9,7 +9,12 @@ from lab import DirectPair, WireGuardGo, wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("SLICE_GATEWAY_BIN", REPOSITORY / ".build/release/slice-gateway"))
-COMMANDS = {"ours": (BINARY, "wireguard", "-f"), "theirs": ("wireguard-go", "-f")}
+COMMANDS = {
+    "ours": (BINARY, "wireguard", "-f"),
+    # With three queues, and so from three ports.
+    "spread": (BINARY, "wireguard", "-f", "--queues", "3"),
+    "theirs": ("wireguard-go", "-f"),
+}
 MTU = 1420
 
 
@@ -26,7 +31,7 @@ class End(WireGuardGo):
     """One WireGuard interface, ours or theirs."""
 
     def __init__(self, kind, namespace, addresses=(), **options):
-        if kind == "ours" and not BINARY.exists():
+        if kind != "theirs" and not BINARY.exists():
             raise FileNotFoundError(
                 f"{BINARY}: build it with `swift build -c release --product slice-gateway`, or "
                 "name another in SLICE_GATEWAY_BIN")

@@ -288,5 +288,6 @@ def test_a_peer_that_is_not_there_costs_nothing(lab):
     with make_socket(pair.left.namespace, socket.AF_INET, socket.SOCK_DGRAM) as client:
         for n in range(3000):
             client.sendto(b"x" * 1000, ("10.98.0.1", 9))
-        exchange(*pair.spaces(), pair.inner(1), [64, 1000])
+        # What was sent for nobody may have filled the queue: one of these may be lost.
+        exchange_patiently(*pair.spaces(), pair.inner(1), [64, 1000])
     assert pair.left.process.is_running

@@ -153,7 +153,7 @@ final class Wire {
         while now < end {
             var next = end
             for device in [a.device, b.device] {
-                if let deadline = device.nextDeadline(now: now) {
+                if let deadline = device.nextDeadline {
                     next = min(next, max(deadline, now + .milliseconds(1)))
                 }
             }
@@ -202,8 +202,8 @@ final class Wire {
                     start: end.outbound.staging + staged.offset, count: staged.count)
                 end.device.stage([Array(bytes)], for: staged.peer, now: time)
             }
-            for i in 0..<end.outbound.rekeyCount {
-                end.device.packetEvent(.rekey(peer: end.outbound.rekeys[i]), now: time)
+            for i in 0..<end.outbound.eventCount {
+                end.device.packetEvent(end.outbound.events[i], now: time)
             }
             end.outbound.resetNews()
             if progress == .done { return }

@@ -41,6 +41,14 @@ int clinux_thread_id(void) { return (int)syscall(SYS_gettid); }
 
 int clinux_set_thread_name(const char *name) { return -pthread_setname_np(pthread_self(), name); }
 
+int clinux_set_thread_cpu(pthread_attr_t *attributes, int cpu) {
+    if (cpu < 0 || cpu >= CPU_SETSIZE) return -EINVAL;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    return -pthread_attr_setaffinity_np(attributes, sizeof set, &set);
+}
+
 int clinux_unshare_network(void) { return result(unshare(CLONE_NEWNET)); }
 
 int clinux_enter_network(int fd) { return result(setns(fd, CLONE_NEWNET)); }

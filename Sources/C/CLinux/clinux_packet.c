@@ -230,14 +230,15 @@ ssize_t clinux_read_now(int descriptor, void *buffer, size_t count) {
     return n < 0 ? -errno : n;
 }
 
-int clinux_udp_open(int family, uint16_t port, int only_v6) {
+int clinux_udp_open(int family, uint16_t port, int share) {
     int fd = socket(family == 6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
     if (fd < 0) return -errno;
     struct clinux_address any = {.family = (uint8_t)family, .port = port};
     struct sockaddr_in6 name;
     socklen_t length = put_address(&name, &any, family);
-    if (family == 6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, sizeof only_v6) < 0)
-        goto fail;
+    int off = 0;
+    if (family == 6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) < 0) goto fail;
+    if (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &share, sizeof share) < 0) goto fail;
     if (bind(fd, (struct sockaddr *)&name, length) < 0) goto fail;
     return fd;
 fail:;
@@ -265,6 +266,10 @@ int clinux_udp_enable_tos(int fd, int family) {
     int error = set_int(fd, IPPROTO_IP, IP_RECVTOS, 1);
     if (family == 6 && !error) error = set_int(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
     return error;
+}
+
+int clinux_udp_share_port(int fd, int on) {
+    return set_int(fd, SOL_SOCKET, SO_REUSEPORT, on);
 }
 
 int clinux_udp_set_mark(int fd, uint32_t mark) {

@@ -15,7 +15,8 @@ package enum WireGuardService {
     /// Serves until a signal, until the interface is deleted, or until its socket file is
     /// removed (what `wg-quick down` does). `onReady` is called when `wg` can talk to it.
     package static func run(
-        interface: String, suite: TransportSuite = .chaChaPoly, logger: Logger,
+        interface: String, suite: TransportSuite = .chaChaPoly,
+        packetPath: PacketPathOptions = PacketPathOptions(), logger: Logger,
         onReady: @Sendable () -> Void
     ) async throws {
         let signals = try SignalStream([SIGINT, SIGTERM])
@@ -23,12 +24,13 @@ package enum WireGuardService {
 
         var options = TunDevice.Options(name: interface)
         options.exclusive = true
+        options.queues = packetPath.queues
         let tun = try TunDevice(options)
         try Netlink().setMTU(tun.name, defaultMTU)
         let tunnel = try TunnelInterface(
-            tun: tun, socket: try UDPSocket(port: 0), mtu: Int(defaultMTU),
-            follow: try InterfaceMTU(of: tun.name), suite: suite, logger: logger,
-            openSocket: { port throws(LinuxError) in try UDPSocket(port: port) },
+            tun: tun, sockets: try UnderlaySockets(port: 0, queues: packetPath.queues),
+            mtu: Int(defaultMTU), follow: try InterfaceMTU(of: tun.name), suite: suite,
+            options: packetPath, logger: logger,
             onEnd: { endedContinuation.yield("the interface was deleted") })
 
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)

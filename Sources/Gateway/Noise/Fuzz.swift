@@ -88,7 +88,7 @@ package enum NoiseFuzz {
     package static func transport(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard MessageType.peek(bytes) == .transport, let base = bytes.baseAddress
         else { return false }
-        var window = ReplayWindow()
+        let window = ReplayWindow()
         let counter = TransportMessage.readHeader(at: base).counter
         guard window.check(counter) else { return false }
         var clear = [UInt8](repeating: 0, count: bytes.count)

@@ -50,6 +50,18 @@ package struct GatewayConfig: Hashable, Sendable {
         package init() {}
     }
 
+    /// How packets use the machine.
+    package struct Tunnel: Hashable, Sendable {
+        /// Queues of a slice's TUN device; nil: by the number of CPUs.
+        package var queues: Int?
+        /// CPUs for the packet threads; empty: the scheduler's choice.
+        package var cpus: [Int] = []
+        /// How long a packet thread asks for more before it sleeps.
+        package var busyPoll = Nanoseconds(0)
+
+        package init() {}
+    }
+
     /// Names of endpoints and services, for endpoints.
     package struct DNS: Hashable, Sendable {
         package var isEnabled = true
@@ -86,6 +98,7 @@ package struct GatewayConfig: Hashable, Sendable {
     package var logLevel: LogLevel
     package var logFormat: LogFormat
     package var limits: Limits
+    package var tunnel: Tunnel
     package var dns: DNS
     package var directory: Directory
     /// Nil: nobody listens.

@@ -1,4 +1,5 @@
 import ConfigFile
+import Timing
 
 /// gateway.conf, field by field. The commented file at the root of the repository is its
 /// reference: a field added here is added there.
@@ -23,6 +24,7 @@ enum GatewayConfigReader {
             let logFormat = object.optional(
                 "logFormat", ConfigType<GatewayConfig.LogFormat>.choice, default: .text)
             let limits = object.optional("limits", limits, default: GatewayConfig.Limits())
+            let tunnel = object.optional("tunnel", tunnel, default: GatewayConfig.Tunnel())
             let dns = object.optional("dns", dns, default: GatewayConfig.DNS())
             let directory = object.optional(
                 "directory", directory, default: GatewayConfig.Directory())
@@ -35,7 +37,7 @@ enum GatewayConfigReader {
             return GatewayConfig(
                 cluster: cluster, stateDirectory: stateDirectory, adminSocket: adminSocket,
                 namespacePrefix: namespacePrefix, logLevel: logLevel, logFormat: logFormat,
-                limits: limits, dns: dns, directory: directory, http: http,
+                limits: limits, tunnel: tunnel, dns: dns, directory: directory, http: http,
                 auditFile: auditFile ?? inside(stateDirectory, GatewayConfig.defaultAuditName),
                 slices: slices.compactMap { $0.value.finished(for: cluster, object.log) })
         }
@@ -61,6 +63,27 @@ enum GatewayConfigReader {
             limits.stagedPackets = object.optional(
                 "stagedPackets", .int(1...4096), default: limits.stagedPackets)
             return limits
+        }
+    }
+
+    private static var tunnel: ConfigType<GatewayConfig.Tunnel> {
+        .object { object in
+            var tunnel = GatewayConfig.Tunnel()
+            tunnel.queues = object.optional("queues", queues) ?? nil
+            tunnel.cpus = object.optional(
+                "cpus", .list(of: .int(0...1023), atMost: 64), default: [])
+            tunnel.busyPoll = object.optional(
+                "busyPoll", .duration(.seconds(0) ... .milliseconds(10)),
+                default: tunnel.busyPoll)
+            return tunnel
+        }
+    }
+
+    private static var queues: ConfigType<Int?> {
+        .parsed("auto, or a number from 1 to 16") { text in
+            if text == "auto" { return .some(nil) }
+            guard text.utf8.first != 48, let count = Int(text), 1...16 ~= count else { return nil }
+            return .some(count)
         }
     }
 

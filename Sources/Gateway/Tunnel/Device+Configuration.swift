@@ -19,6 +19,13 @@ extension Device {
             if apply(peerChange, now: now) { routesChanged = true }
         }
         if routesChanged { publishRoutes() }
+        noteSuites()
+    }
+
+    private func noteSuites() {
+        let there = peers.lazy.compactMap { $0?.suite }
+        usualSuite = there.first ?? suite
+        hasBothSuites = there.contains { $0 != usualSuite }
     }
 
     /// The port that the shell has bound.
@@ -71,6 +78,7 @@ extension Device {
             retire(&peer.current)
             retire(&peer.next)
             setRemote(peer)
+            schedule(peer)
         }
     }
 
@@ -113,7 +121,7 @@ extension Device {
             peer.suite = suite
             if peer.current != nil { beginHandshake(peer, now: now, retry: false) }
         }
-        if let endpoint = change.endpoint { setEndpoint(endpoint, of: peer) }
+        if let endpoint = change.endpoint { setEndpoint(endpoint, of: peer, heard: nil) }
         if change.replaceAllowedIPs {
             allowedIPs.removeAll(of: peer.number)
             changed = true
@@ -134,6 +142,7 @@ extension Device {
                     now.instant.nanoseconds, ordering: .relaxed)
                 sendKeepalive(peer, now: now)
             }
+            schedule(peer)
         }
         return changed
     }
@@ -153,6 +162,7 @@ extension Device {
         droppedWithoutSession += UInt64(peer.staged.count)
         peers[Int(peer.number)] = nil
         numbers[peer.publicKey] = nil
+        deadlines.remove(peer.number)
         discard(peer)
     }
 

@@ -33,6 +33,7 @@ extension Device {
         peer.pending = initiator
         peer.initiationSent = now.instant
         peer.retransmitAt = now.instant + WireGuard.rekeyTimeout + jitter()
+        schedule(peer)
         peer.path.pointee.markSent(now.instant, data: false)
         effects.append(.send(message, to: endpoint, of: peer.path))
     }
@@ -76,24 +77,32 @@ extension Device {
     // MARK: Responder
 
     /// Who begins a handshake is known only once it is opened, and with the wrong suite it does not
-    /// open: so both are tried. The other one tells what is wrong where the two ends disagree.
+    /// open: so both are tried. Where no peer has the other one it only tells that the two ends
+    /// disagree, and is tried seldom: what strangers send must not cost twice.
     private func open(
-        _ message: UnsafeRawBufferPointer, _ identity: StaticIdentity
+        _ message: UnsafeRawBufferPointer, _ identity: StaticIdentity, _ now: Instant
     ) -> (ReceivedInitiation, TransportSuite)? {
-        let usual = peers.lazy.compactMap { $0 }.first?.suite ?? suite
-        for suite in [usual, usual == .aesGCM ? .chaChaPoly : .aesGCM] {
-            if let opened = try? Responder.consume(message, local: identity, suite: .of(suite)) {
-                return (opened, suite)
-            }
+        if let opened = try? Responder.consume(message, local: identity, suite: .of(usualSuite)) {
+            return (opened, usualSuite)
         }
-        return nil
+        if !hasBothSuites {
+            guard otherSuiteTried.map({ now - $0 >= Self.otherSuiteInterval }) ?? true else {
+                return nil
+            }
+            otherSuiteTried = now
+        }
+        let other: TransportSuite = usualSuite == .aesGCM ? .chaChaPoly : .aesGCM
+        return (try? Responder.consume(message, local: identity, suite: .of(other)))
+            .map { ($0, other) }
     }
+
+    private static let otherSuiteInterval = Nanoseconds.milliseconds(20)
 
     private func consumeInitiation(
         _ message: UnsafeRawBufferPointer, from source: IPEndpoint, now: Now
     ) -> HandshakeRefusal? {
         guard let identity else { return .noPrivateKey }
-        guard let (opened, suite) = open(message, identity) else { return .forged }
+        guard let (opened, suite) = open(message, identity, now.instant) else { return .forged }
         guard let number = numbers[opened.remotePublicKey], let peer = peer(number),
             let remote = peer.remote
         else { return .unknownPeer }
@@ -220,9 +229,11 @@ extension Device {
     ) {
         peer.lastHandshake = now.wall
         peer.eraseAt = now.instant + WireGuard.eraseAfterTime
+        schedule(peer)
+        expectMarks(now: now.instant)
         peer.path.pointee.markReceived(now.instant, data: false)
         peer.path.pointee.countReceived(bytes: bytes, packets: 0)
-        setEndpoint(source, of: peer)
+        setEndpoint(source, of: peer, heard: now.instant)
         effects.append(.note(.handshakeCompleted(peer.publicKey, initiator: initiator)))
     }
 

@@ -13,28 +13,21 @@ extension Device {
 
     /// Runs every timer that is due.
     package func tick(now: Now) {
-        for case .some(let peer) in peers { tick(peer, now: now) }
+        while let number = deadlines.popDue(now.instant) {
+            guard let peer = peer(number) else { continue }
+            runDeadlines(peer, now: now)
+            schedule(peer)
+        }
+        if let due = marksDue, due <= now.instant { compareMarks(now: now) }
     }
 
-    private func tick(_ peer: Peer, now: Now) {
+    private func runDeadlines(_ peer: Peer, now: Now) {
         let t = now.instant
         if let due = peer.retransmitAt, due <= t { retransmit(peer, now: now) }
-
-        let path = peer.path
-        if let since = path.mark(.unrepliedSince), t - since >= WireGuard.keepaliveTimeout {
-            path.pointee.unrepliedSince.store(0, ordering: .relaxed)
-            if peer.sendingSession(t) != nil { sendKeepalive(peer, now: now) }
-        }
-        if let since = path.mark(.unansweredSince),
-            t - since >= WireGuard.newHandshakeTime
-        {
-            path.pointee.unansweredSince.store(0, ordering: .relaxed)
-            beginHandshake(peer, now: now, retry: false)
-        }
         if let due = persistentDeadline(peer), due <= t {
             // The mark moves also when nothing can be sent now, so that this fires once an
             // interval and not at every tick.
-            path.pointee.lastTraversal.store(t.nanoseconds, ordering: .relaxed)
+            peer.path.pointee.lastTraversal.store(t.nanoseconds, ordering: .relaxed)
             sendKeepalive(peer, now: now)
         }
         if let due = peer.eraseAt, due <= t {
@@ -45,6 +38,39 @@ extension Device {
             retire(&peer.next)
             effects.append(.note(.keysErased(peer.publicKey)))
         }
+    }
+
+    /// What packet threads have marked, of all peers: nobody tells when they do.
+    private func compareMarks(now: Now) {
+        let t = now.instant
+        var live = false
+        for case .some(let peer) in peers where peer.current != nil || peer.next != nil {
+            live = true
+            let path = peer.path
+            if let since = path.mark(.unrepliedSince), t - since >= WireGuard.keepaliveTimeout {
+                path.pointee.unrepliedSince.store(0, ordering: .relaxed)
+                if peer.sendingSession(t) != nil { sendKeepalive(peer, now: now) }
+            }
+            if let since = path.mark(.unansweredSince),
+                t - since >= WireGuard.newHandshakeTime
+            {
+                path.pointee.unansweredSince.store(0, ordering: .relaxed)
+                beginHandshake(peer, now: now, retry: false)
+            }
+            if peer.persistentKeepalive > 0 { schedule(peer) }
+        }
+        marksDue = live ? t + Self.markInterval : nil
+    }
+
+    /// To be called when a deadline of the peer may have come nearer.
+    func schedule(_ peer: Peer) {
+        let all = [peer.retransmitAt, peer.eraseAt, persistentDeadline(peer)]
+        deadlines.set(peer.number, at: all.lazy.compactMap { $0 }.min())
+    }
+
+    /// A session has begun: packets may leave marks from now on.
+    func expectMarks(now: Instant) {
+        if marksDue == nil { marksDue = now + Self.markInterval }
     }
 
     private func retransmit(_ peer: Peer, now: Now) {
@@ -72,21 +98,9 @@ extension Device {
     }
 
     /// When to call `tick` next; nil when nothing can become due by itself.
-    package func nextDeadline(now: Instant) -> Instant? {
-        var deadline: Instant?
-        func consider(_ t: Instant?) {
-            guard let t else { return }
-            deadline = deadline.map { min($0, t) } ?? t
-        }
-        var live = false
-        for case .some(let peer) in peers {
-            consider(peer.retransmitAt)
-            consider(peer.eraseAt)
-            consider(persistentDeadline(peer))
-            if peer.current != nil || peer.next != nil { live = true }
-        }
-        if live { consider(now + Self.markInterval) }
-        return deadline
+    package var nextDeadline: Instant? {
+        guard let marksDue else { return deadlines.next }
+        return deadlines.next.map { min($0, marksDue) } ?? marksDue
     }
 }
 

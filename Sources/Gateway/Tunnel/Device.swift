@@ -49,6 +49,8 @@ package enum PacketEvent: BitwiseCopyable, Equatable, Sendable {
     case roamed(peer: Int32, to: IPEndpoint)
     /// A session is near its end and this side began it.
     case rekey(peer: Int32)
+    /// Packets went to this peer from another port than the one that this side listens on.
+    case sentFromSidePort(peer: Int32)
 }
 
 /// One WireGuard device: identity, peers, handshakes and timers, stepped by events and time.
@@ -90,6 +92,15 @@ package final class Device {
     /// initiations does not cost our own handshakes another round trip.
     var initiationsLoadedUntil: Instant?
     var responsesLoadedUntil: Instant?
+    /// The next deadline of each peer, by its number.
+    var deadlines = DeadlineHeap()
+    /// When the marks of packet threads are looked at next; nil while no session lives.
+    var marksDue: Instant?
+    /// The suite of the first peer, and whether some other has the other one.
+    var usualSuite: TransportSuite
+    var hasBothSuites = false
+    /// When an initiation was last opened with a suite that no peer has.
+    var otherSuiteTried: Instant?
     var listenPort: UInt16 = 0
     package internal(set) var firewallMark: UInt32 = 0
     var effects: [Effect] = []
@@ -99,6 +110,7 @@ package final class Device {
     ) {
         self.limits = limits
         self.suite = suite
+        usualSuite = suite
         self.entropy = entropy
         refusals = Array(repeating: 0, count: HandshakeRefusal.allCases.count)
         forwarding = .allocate(capacity: 1)
@@ -155,9 +167,13 @@ package final class Device {
         case .confirmed(let index):
             confirm(index, now: now)
         case .roamed(let number, let endpoint):
-            if let peer = peer(number) { setEndpoint(endpoint, of: peer) }
+            if let peer = peer(number) { setEndpoint(endpoint, of: peer, heard: now.instant) }
         case .rekey(let number):
             if let peer = peer(number) { beginHandshake(peer, now: now, retry: false) }
+        case .sentFromSidePort(let number):
+            if let peer = peer(number), peer.sendingSession(now.instant) != nil {
+                sendKeepalive(peer, now: now)
+            }
         }
     }
 
@@ -211,7 +227,14 @@ package final class Device {
 
     // MARK: Endpoints
 
-    func setEndpoint(_ endpoint: IPEndpoint, of peer: Peer) {
+    /// `heard`: something authentic came from there. What is only configured gives way to the
+    /// first port of that address that anything comes from.
+    func setEndpoint(_ endpoint: IPEndpoint, of peer: Peer, heard: Instant?) {
+        if let heard {
+            peer.path.pointee.markEndpointHeard(heard)
+        } else {
+            peer.path.pointee.endpointHeard.store(0, ordering: .relaxed)
+        }
         let old = peer.path.pointee.endpoint.load(ordering: .relaxed)
         if let old, old.pointee == endpoint { return }
         let fresh = UnsafeMutablePointer<IPEndpoint>.allocate(capacity: 1)

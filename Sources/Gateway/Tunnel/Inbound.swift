@@ -73,19 +73,18 @@ package struct Inbound: ~Copyable {
         let (index, counter) = TransportMessage.readHeader(at: base)
         guard let session = forwarding.pointee.sessions.find(index) else { return .unknownIndex }
         guard session.pointee.isUsable(now) else { return .expiredSession }
-        let window = session.pointee.replayWindow
-        guard window.pointee.check(counter) else { return .replayed }
+        guard session.pointee.replayWindow.check(counter) else { return .replayed }
         let body = base + TransportMessage.payload
         guard
             cipher.open(
                 session.pointee.receiveKey, counter: counter, ciphertext: body,
                 count: count &- TransportMessage.payload, into: body)
         else { return .forged }
-        guard window.pointee.accept(counter) else { return .replayed }
+        guard session.pointee.replayWindow.accept(counter) else { return .replayed }
 
         // Authentic from here on: whatever the inner packet is, the peer is alive and there.
         let path = session.pointee.peer
-        noticeSource(path, source)
+        noticeSource(path, source, now)
         if !session.pointee.confirmed.load(ordering: .relaxed) {
             note(.confirmed(localIndex: index))
         }
@@ -130,10 +129,20 @@ package struct Inbound: ~Copyable {
 
     @inline(__always)
     private mutating func noticeSource(
-        _ path: UnsafeMutablePointer<PeerPath>, _ source: IPEndpoint
+        _ path: UnsafeMutablePointer<PeerPath>, _ source: IPEndpoint, _ now: Instant
     ) {
-        if let known = path.pointee.endpoint.load(ordering: .acquiring), known.pointee == source {
-            return
+        if let known = path.pointee.endpoint.load(ordering: .acquiring) {
+            if known.pointee == source {
+                path.pointee.markEndpointHeard(now)
+                return
+            }
+            // A peer with several queues sends from several ports, and lets us hear from its
+            // listening port in between.
+            if known.pointee.address == source.address, known.pointee.scope == source.scope,
+                path.pointee.isEndpointAlive(now)
+            {
+                return
+            }
         }
         note(.roamed(peer: path.pointee.number, to: source))
     }

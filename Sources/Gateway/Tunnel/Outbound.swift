@@ -22,7 +22,7 @@ package struct Outbound: ~Copyable {
 
     package static let stagingBytes = 131_072
     package static let stagingPackets = 128
-    private static let maxRekeys = 16
+    private static let maxEvents = 16
 
     private let forwarding: UnsafeMutablePointer<Forwarding>
     package var batch: SendBatch
@@ -41,38 +41,42 @@ package struct Outbound: ~Copyable {
     package let staged: UnsafeMutablePointer<Staged>
     package private(set) var stagedCount = 0
 
-    /// Peers whose session is old enough for a successor.
-    package let rekeys: UnsafeMutablePointer<Int32>
-    package private(set) var rekeyCount = 0
+    /// What the control side has to do for peers: a successor of an old session, or a word from
+    /// the listening port.
+    package let events: UnsafeMutablePointer<PacketEvent>
+    package private(set) var eventCount = 0
+    /// These packets leave from another port than the listening one.
+    private let isFromSidePort: Bool
 
     /// `forwarding` must outlive this.
     package init(
         forwarding: UnsafeMutablePointer<Forwarding>, counters: DropCounters = DropCounters(),
-        batchBytes: Int = 262_144, batchGroups: Int = 64
+        batchBytes: Int = 262_144, batchGroups: Int = 64, isFromSidePort: Bool = false
     ) {
         self.forwarding = forwarding
         self.counters = counters
+        self.isFromSidePort = isFromSidePort
         drops = counters.drops
         batch = SendBatch(capacity: batchBytes, groups: batchGroups)
         staging = .allocate(byteCount: Self.stagingBytes, alignment: 64)
         staged = .allocate(capacity: Self.stagingPackets)
-        rekeys = .allocate(capacity: Self.maxRekeys)
+        events = .allocate(capacity: Self.maxEvents)
     }
 
     deinit {
         staging.deallocate()
         staged.deallocate()
-        rekeys.deallocate()
+        events.deallocate()
     }
 
     /// Whether the control side has something to hear.
-    package var hasNews: Bool { stagedCount > 0 || rekeyCount > 0 }
+    package var hasNews: Bool { stagedCount > 0 || eventCount > 0 }
 
     /// What was staged and asked for has been handed over.
     package mutating func resetNews() {
         stagingUsed = 0
         stagedCount = 0
-        rekeyCount = 0
+        eventCount = 0
     }
 
     /// Takes what one read of the TUN queue returned, virtio header first. The buffer is
@@ -150,6 +154,11 @@ package struct Outbound: ~Copyable {
         if hasSealed {
             path.pointee.markSent(now, data: true)
             if session.pointee.wantsSuccessorAfterSending(now) { askForSuccessor(session) }
+            if isFromSidePort, eventCount < Self.maxEvents,
+                path.pointee.takeListeningPortTurn(now)
+            {
+                note(.sentFromSidePort(peer: path.pointee.number))
+            }
         }
         return progress
     }
@@ -224,10 +233,14 @@ package struct Outbound: ~Copyable {
     }
 
     private mutating func askForSuccessor(_ session: UnsafeMutablePointer<Session>) {
-        guard rekeyCount < Self.maxRekeys,
+        guard eventCount < Self.maxEvents,
             !session.pointee.rekeyRequested.exchange(true, ordering: .relaxed)
         else { return }
-        rekeys[rekeyCount] = session.pointee.peer.pointee.number
-        rekeyCount += 1
+        note(.rekey(peer: session.pointee.peer.pointee.number))
+    }
+
+    private mutating func note(_ event: PacketEvent) {
+        events[eventCount] = event
+        eventCount += 1
     }
 }

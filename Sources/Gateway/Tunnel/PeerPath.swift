@@ -13,6 +13,12 @@ package struct PeerPath: ~Copyable {
     /// Where the peer was last heard from, or was configured to be.
     package let endpoint = Atomic<UnsafeMutablePointer<IPEndpoint>?>(nil)
 
+    /// When a message last came from that very endpoint, in units of `coarse`; 0 = not yet.
+    package let endpointHeard = Atomic<UInt64>(0)
+    /// When the peer was last made to hear from the listening port though its packets go out from
+    /// other ports, in units of `coarse`.
+    package let listeningPortSpoke = Atomic<UInt64>(0)
+
     // Counters. Bytes are whole UDP payloads, as WireGuard counts them.
     package let transmittedBytes = Atomic<UInt64>(0)
     package let receivedBytes = Atomic<UInt64>(0)
@@ -35,6 +41,31 @@ package struct PeerPath: ~Copyable {
 }
 
 extension PeerPath {
+    /// 2^28 ns, 268 ms: moments that a packet may have to write down are written this seldom.
+    @inlinable static func coarse(_ now: Instant) -> UInt64 { now.nanoseconds >> 28 }
+
+    /// A message came from the endpoint, or the endpoint was set because one did.
+    @inlinable package func markEndpointHeard(_ now: Instant) {
+        let unit = Self.coarse(now)
+        if endpointHeard.load(ordering: .relaxed) != unit {
+            endpointHeard.store(unit, ordering: .relaxed)
+        }
+    }
+
+    /// Whether the endpoint was heard from no more than 268 to 537 ms ago. If so, another port of
+    /// its address is no place to move to, but one more port that this peer sends from.
+    @inlinable package func isEndpointAlive(_ now: Instant) -> Bool {
+        Self.coarse(now) &- endpointHeard.load(ordering: .relaxed) <= 1
+    }
+
+    /// Whether the peer is due to hear from the listening port, once per unit: as long as it does,
+    /// it does not take another port for the endpoint.
+    @inlinable package func takeListeningPortTurn(_ now: Instant) -> Bool {
+        let unit = Self.coarse(now)
+        if listeningPortSpoke.load(ordering: .relaxed) == unit { return false }
+        return listeningPortSpoke.exchange(unit, ordering: .relaxed) != unit
+    }
+
     /// An authenticated packet was sent. `data`: it carries an inner packet, so an answer is due.
     @inlinable package func markSent(_ now: Instant, data: Bool) {
         let t = now.nanoseconds

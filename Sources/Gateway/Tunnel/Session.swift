@@ -11,20 +11,17 @@ package struct Session: ~Copyable {
     package let created: Instant
     package let isInitiator: Bool
 
-    /// Keeps the memory of the two pointers below; wiped with it. Packets never touch it.
+    /// Keeps the memory of the two keys below; wiped with it. Packets never touch it.
     private let keys: TransportKeys
     package let sendKey: TransportKey
     package let receiveKey: TransportKey
-    @usableFromInline let window: UnsafeMutablePointer<ReplayWindow>
+    package let replayWindow = ReplayWindow()
     package let sendCounter = Atomic<UInt64>(0)
     /// False while a responder has not seen data under these keys: it must not send with them
     /// (5.4.5, key confirmation).
     package let confirmed: Atomic<Bool>
     /// A packet thread has already asked for a successor.
     package let rekeyRequested = Atomic<Bool>(false)
-
-    /// For the one thread that receives.
-    @inlinable package var replayWindow: UnsafeMutablePointer<ReplayWindow> { window }
 
     private init(
         peer: UnsafeMutablePointer<PeerPath>, created: Instant, keys: TransportKeys
@@ -38,8 +35,6 @@ package struct Session: ~Copyable {
         self.keys = keys
         sendKey = keys.sendKey
         receiveKey = keys.receiveKey
-        window = .allocate(capacity: 1)
-        window.initialize(to: ReplayWindow())
     }
 
     package static func make(
@@ -54,10 +49,6 @@ package struct Session: ~Copyable {
     package static func destroy(_ session: UnsafeMutablePointer<Session>) {
         session.deinitialize(count: 1)
         session.deallocate()
-    }
-
-    deinit {
-        window.deallocate()
     }
 
     /// Paper 6.2: after RejectAfterTime or RejectAfterMessages a session neither sends nor

@@ -112,7 +112,7 @@ private final class InboundScript {
             // Only what the far end sealed may count, and each counter once.
             precondition(authentic || message == last, "a forgery was received")
             precondition(accepted.insert(counterField(message)).inserted, "a replay")
-            precondition(counterField(message) < WireGuard.rejectAfterMessages)
+            precondition(counterField(message) < ReplayWindow.limit)
             precondition(packets == 1 || drops == 1 || message.count == TransportMessage.overhead)
         } else {
             precondition(drops == 1 && packets == 0, "neither received nor dropped")
@@ -155,6 +155,7 @@ private final class InboundScript {
             case .roamed(let peer, let place):
                 precondition(peer == 0 && place == EstablishedTunnel.elsewhere)
             case .rekey(let peer): precondition(peer == 0)
+            case .sentFromSidePort: preconditionFailure("nothing was sent")
             }
         }
         inbound.resetEvents()

@@ -14,6 +14,8 @@ const char *clinux_error_text(int code);
 // Threads and namespaces
 int clinux_thread_id(void);
 int clinux_set_thread_name(const char *name);
+/// Threads made with these attributes run on this CPU alone; 0 or -errno.
+int clinux_set_thread_cpu(pthread_attr_t *attributes, int cpu);
 int clinux_unshare_network(void);
 int clinux_enter_network(int fd);
 /// Which network namespace a socket lives in: a number that is never used again (Linux 5.14).

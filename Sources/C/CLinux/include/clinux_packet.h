@@ -48,9 +48,11 @@ void clinux_batch_provide(clinux_batch *batch, int i, void *buffer, size_t capac
 int clinux_batch_receive(int fd, clinux_batch *batch, int count, int wait);
 void clinux_batch_get(const clinux_batch *batch, int i, struct clinux_received *out);
 
-// A bound UDP socket, or -errno. `family` 6 is dual stack unless `only_v6`.
+// A bound UDP socket, or -errno. `family` 6 is dual stack. `share`: beside others at that port.
 // `port` 0 lets the kernel choose. Non-blocking on receive only by flag: sends wait for room.
-int clinux_udp_open(int family, uint16_t port, int only_v6);
+int clinux_udp_open(int family, uint16_t port, int share);
+// Whether further sockets may be bound to this one's port (SO_REUSEPORT): 0 or -errno.
+int clinux_udp_share_port(int fd, int on);
 // The port a socket is bound to, or -errno.
 int clinux_udp_port(int fd);
 // What a queue of a TUN device has at once: bytes read, or -errno (-EAGAIN when it is empty).

@@ -62,7 +62,8 @@ package actor GatewayDaemon {
         audit.record(.started, subject: Version.text)
         environment = SliceEnvironment(
             cluster: config.cluster, stateDirectory: config.stateDirectory,
-            namespacePrefix: config.namespacePrefix, limits: config.limits, group: group,
+            namespacePrefix: config.namespacePrefix, limits: config.limits,
+            packetPath: PacketPathOptions(config.tunnel), group: group,
             resolver: try NameResolver(), claims: SliceClaims(), logger: logger,
             configurationSockets: options.configurationSockets, dns: config.dns,
             directory: config.directory, netnsConfiguration: options.netnsConfiguration,
@@ -207,9 +208,9 @@ package actor GatewayDaemon {
         merged.adminSocket = old.adminSocket
         merged.namespacePrefix = old.namespacePrefix
         merged.limits = old.limits
+        merged.tunnel = old.tunnel
         merged.dns = old.dns
         merged.directory = old.directory
-        merged.http = old.http
         merged.auditFile = old.auditFile
         config = merged
         loadedAt = WallClock.now()
@@ -249,9 +250,9 @@ package actor GatewayDaemon {
         if old.logLevel != new.logLevel { fields.append("logLevel") }
         if old.logFormat != new.logFormat { fields.append("logFormat") }
         if old.limits != new.limits { fields.append("limits") }
+        if old.tunnel != new.tunnel { fields.append("tunnel") }
         if old.dns != new.dns { fields.append("dns") }
         if old.directory != new.directory { fields.append("directory") }
-        if old.http != new.http { fields.append("http") }
         if old.auditFile != new.auditFile { fields.append("audit.file") }
         return fields
     }

@@ -11,8 +11,7 @@ import Tunnel
 final class ControlThread {
     let device: Device
     private let shared: TunnelShared
-    private var socket: UDPSocket
-    private let openSocket: @Sendable (UInt16) throws(LinuxError) -> UDPSocket
+    private var sockets: UnderlaySockets
     private var reclaimer: Reclaimer
     private var sender = UDPSendBatch(capacity: 1)
     private let logger: Logger
@@ -20,26 +19,23 @@ final class ControlThread {
     private let follow: InterfaceMTU?
     /// The last handshake, packet without a session or command: they come in bursts.
     private var lastNews = MonotonicClock.now()
-    /// Ends the blocking calls of the packet threads.
-    private let interrupt: () -> Void
+    private let packetThreads: PacketThreads
     /// Sockets replaced by another port's, each with the attention that must be answered before
     /// its descriptor is closed: until then a packet thread may be about to use the number.
-    private var formerSockets: [(ticket: UInt64, socket: UDPSocket)] = []
+    private var formerSockets: [(ticket: UInt64, sockets: UnderlaySockets)] = []
 
     init(
-        shared: TunnelShared, device: Device, socket: UDPSocket,
-        openSocket: @escaping @Sendable (UInt16) throws(LinuxError) -> UDPSocket,
-        follow: InterfaceMTU?, logger: Logger, interrupt: @escaping () -> Void
+        shared: TunnelShared, device: Device, sockets: UnderlaySockets,
+        follow: InterfaceMTU?, logger: Logger, packetThreads: PacketThreads
     ) {
         self.follow = follow
-        self.interrupt = interrupt
+        self.packetThreads = packetThreads
         self.shared = shared
         self.device = device
-        self.socket = socket
-        self.openSocket = openSocket
+        self.sockets = sockets
         self.logger = logger
         reclaimer = Reclaimer(shared.quiescence)
-        device.setListenPort(socket.port)
+        device.setListenPort(sockets.port)
     }
 
     func run() {
@@ -51,22 +47,22 @@ final class ControlThread {
             reclaimer.sweep()
             closeFormerSockets()
             if contents.isStopping { return }
-            if shared.duty.askIfLight(MonotonicClock.now()) { interrupt() }
+            lightenDuties()
             if !contents.isEmpty { lastNews = MonotonicClock.now() }
             wait()
         }
     }
 
+    private func lightenDuties() {
+        let now = MonotonicClock.now()
+        var isWanted = false
+        for lane in shared.lanes where lane.duty.askIfLight(now) { isWanted = true }
+        if isWanted { packetThreads.interrupt() }
+    }
+
     /// Ends the packet threads, then frees what waited for them.
     func close() {
-        shared.stopping.store(true, ordering: .sequentiallyConsistent)
-        let ticket = shared.attentionWanted.wrappingAdd(
-            1, ordering: .sequentiallyConsistent
-        ).newValue
-        while !shared.haveLooked(since: ticket) {
-            interrupt()
-            _ = poll(nil, 0, 1)
-        }
+        packetThreads.stop()
         perform(device.takeEffects())
         reclaimer.freeAll()
         formerSockets.removeAll()
@@ -74,7 +70,7 @@ final class ControlThread {
 
     private func closeFormerSockets() {
         guard !formerSockets.isEmpty else { return }
-        interrupt()
+        packetThreads.interrupt()
         formerSockets.removeAll { shared.haveLooked(since: $0.ticket) }
     }
 
@@ -105,8 +101,8 @@ final class ControlThread {
                     guard let base = raw.baseAddress else { return }
                     sender.put(
                         base, count: raw.count, segmentSize: raw.count, to: endpoint, tos: 0,
-                        socketFamily: socket.family)
-                    let (refused, code) = sender.send(socket.descriptor)
+                        socketFamily: sockets.first.family)
+                    let (refused, code) = sender.send(sockets.first.descriptor)
                     if refused > 0 {
                         logger.debug("cannot send to \(endpoint): errno \(code)")
                     } else {
@@ -141,8 +137,8 @@ final class ControlThread {
 
     private func wait() {
         let t = MonotonicClock.now()
-        var deadline = device.nextDeadline(now: t)
-        let isInterrupting = !formerSockets.isEmpty || shared.duty.isChanging
+        var deadline = device.nextDeadline
+        let isInterrupting = !formerSockets.isEmpty || shared.lanes.contains { $0.duty.isChanging }
         if !reclaimer.isEmpty || isInterrupting {
             let soon = t + .milliseconds(isInterrupting ? 1 : 20)
             deadline = deadline.map { min($0, soon) } ?? soon
@@ -172,20 +168,20 @@ final class ControlThread {
         var change = change
         if let port = change.listenPort {
             // Port 0 asks for any: the one there is will do.
-            if port != 0, port != socket.port {
+            if port != 0, port != sockets.port {
                 let fresh = try open(port)
                 if device.firewallMark != 0 { try fresh.setFirewallMark(device.firewallMark) }
-                replaceSocket(fresh)
+                replaceSockets(fresh)
             }
-            change.listenPort = socket.port
+            change.listenPort = sockets.port
         }
-        if let mark = change.firewallMark { try socket.setFirewallMark(mark) }
+        if let mark = change.firewallMark { try sockets.setFirewallMark(mark) }
         try device.apply(change, now: now)
     }
 
-    private func open(_ port: UInt16) throws(LinuxError) -> UDPSocket {
+    private func open(_ port: UInt16) throws(LinuxError) -> UnderlaySockets {
         do {
-            return try openSocket(port)
+            return try sockets.moved(to: port)
         } catch {
             guard error.errno == EADDRINUSE, !formerSockets.isEmpty else { throw error }
         }
@@ -194,18 +190,14 @@ final class ControlThread {
             _ = poll(nil, 0, 1)
             closeFormerSockets()
         }
-        return try openSocket(port)
+        return try sockets.moved(to: port)
     }
 
-    private func replaceSocket(_ fresh: UDPSocket) {
-        let old = socket
-        socket = fresh
-        shared.socketFamily.store(fresh.family, ordering: .sequentiallyConsistent)
-        shared.socketDescriptor.store(fresh.descriptor, ordering: .sequentiallyConsistent)
-        let ticket = shared.attentionWanted.wrappingAdd(
-            1, ordering: .sequentiallyConsistent
-        ).newValue
-        formerSockets.append((ticket, old))
-        interrupt()
+    private func replaceSockets(_ fresh: UnderlaySockets) {
+        let old = sockets
+        sockets = fresh
+        for lane in shared.lanes { lane.move(to: fresh.listening[lane.number]) }
+        formerSockets.append((shared.wantAttention(), old))
+        packetThreads.interrupt()
     }
 }

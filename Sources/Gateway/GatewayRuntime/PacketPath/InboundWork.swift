@@ -11,6 +11,7 @@ struct InboundWork: ~Copyable {
     private static let slots = 16
 
     private let shared: TunnelShared
+    private let lane: PacketLane
     private let tun: Int32
     private var inbound: Inbound
     private let receiver: UDPReceiveBatch
@@ -18,35 +19,37 @@ struct InboundWork: ~Copyable {
     private var widening = CipherWidening()
 
     init(
-        _ shared: TunnelShared, forwarding: UnsafeMutablePointer<Forwarding>,
-        counters: DropCounters
+        _ shared: TunnelShared, _ lane: PacketLane, forwarding: UnsafeMutablePointer<Forwarding>
     ) {
         self.shared = shared
-        tun = shared.tun.fd
+        self.lane = lane
+        tun = lane.queue
         inbound = Inbound(
-            forwarding: forwarding, counters: counters,
+            forwarding: forwarding, counters: lane.inboundDrops,
             coalesceUDP: shared.tun.offloads.contains(.uso))
         receiver = UDPReceiveBatch(capacity: Self.slots)
     }
 
-    /// Waits for a datagram and delivers what has come by then.
-    mutating func wait() {
-        let count = receiver.receive(
-            shared.socketDescriptor.load(ordering: .acquiring), limit: Self.slots, wait: true)
+    /// Waits for a datagram and delivers what has come by then: whether anything has.
+    mutating func wait(for socket: Int32) -> Bool {
+        let count = receiver.receive(socket, limit: Self.slots, wait: true)
         // Errors of earlier sends (ICMP) are reported once and are over.
         if count > 0 { round(count, MonotonicClock.now()) }
+        return count > 0
     }
 
-    /// Delivers what is there.
-    mutating func take(from socket: Int32) {
+    /// Delivers what is there: whether anything was.
+    @discardableResult
+    mutating func take(from socket: Int32) -> Bool {
         let now = MonotonicClock.now()
         let isLone = now - lastRound > InboundDuty.loneAfter
         let count = receiver.receive(socket, limit: isLone ? 1 : Self.slots, wait: false)
         if count > 0 { round(count, now) }
+        return count > 0
     }
 
     private mutating func round(_ count: Int, _ now: Instant) {
-        shared.quiescence.enter(.inbound)
+        shared.quiescence.enter(lane.inboundSeen)
         ProgramPages.shared.notePackets(now)
         lastRound = now
         var bytes = 0
@@ -59,8 +62,8 @@ struct InboundWork: ~Copyable {
             take(received, now)
         }
         write()
-        shared.quiescence.leave(.inbound)
-        shared.duty.noteRound(units: count, bytes: bytes, now)
+        shared.quiescence.leave(lane.inboundSeen)
+        lane.duty.noteRound(units: count, bytes: bytes, now)
         widening.noteRound(units: count, bytes: bytes, &inbound.cipher)
     }
 

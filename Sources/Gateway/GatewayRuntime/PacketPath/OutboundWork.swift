@@ -14,7 +14,11 @@ struct OutboundWork: ~Copyable {
     /// A packet of 64 KiB and its virtio header.
     private static let readBytes = 65_536 + 64
 
+    /// What a look without waiting found.
+    enum Taken { case some, none, gone }
+
     private let shared: TunnelShared
+    private let lane: PacketLane
     private let tun: Int32
     private var outbound: Outbound
     private var sender: UDPSendBatch
@@ -23,12 +27,13 @@ struct OutboundWork: ~Copyable {
     private var widening = CipherWidening()
 
     init(
-        _ shared: TunnelShared, forwarding: UnsafeMutablePointer<Forwarding>,
-        counters: DropCounters
+        _ shared: TunnelShared, _ lane: PacketLane, forwarding: UnsafeMutablePointer<Forwarding>
     ) {
         self.shared = shared
-        tun = shared.tun.fd
-        outbound = Outbound(forwarding: forwarding, counters: counters)
+        self.lane = lane
+        tun = lane.queue
+        outbound = Outbound(
+            forwarding: forwarding, counters: lane.outboundDrops, isFromSidePort: lane.side >= 0)
         sender = UDPSendBatch(capacity: outbound.batch.groupCapacity)
         buffer = .allocate(byteCount: Self.readBytes, alignment: 4096)
         _ = fcntl(tun, F_SETFL, fcntl(tun, F_GETFL) & ~O_NONBLOCK)
@@ -46,25 +51,25 @@ struct OutboundWork: ~Copyable {
         return count < 0 && errno == EINTR
     }
 
-    /// Sends what is there. False when the device is gone.
-    mutating func take() -> Bool {
+    /// Sends what is there.
+    mutating func take() -> Taken {
         let count = clinux_read_now(tun, buffer, Self.readBytes)
         if count > 0 {
             round(first: count, drain: false)
-            return true
+            return .some
         }
-        return count == -Int(EAGAIN) || count == -Int(EINTR)
+        return count == -Int(EAGAIN) || count == -Int(EINTR) ? .none : .gone
     }
 
     /// A lone packet leaves before anyone asks whether there is another, unless `drain`.
     private mutating func round(first: Int, drain: Bool) {
-        shared.quiescence.enter(.outbound)
+        shared.quiescence.enter(lane.outboundSeen)
         let now = MonotonicClock.now()
         ProgramPages.shared.notePackets(now)
         let isLone = !drain && now - lastRound > InboundDuty.loneAfter
         lastRound = now
         round(first: first, limit: isLone ? 1 : Self.readsPerRound, now: now)
-        shared.quiescence.leave(.outbound)
+        shared.quiescence.leave(lane.outboundSeen)
     }
 
     private mutating func round(first: Int, limit: Int, now: Instant) {
@@ -84,7 +89,7 @@ struct OutboundWork: ~Copyable {
         }
         send()
         if outbound.hasNews { handOver() }
-        shared.duty.noteRound(units: reads, bytes: bytes, now)
+        lane.duty.noteRound(units: reads, bytes: bytes, now)
         widening.noteRound(units: reads, bytes: bytes, &outbound.cipher)
     }
 
@@ -100,7 +105,7 @@ struct OutboundWork: ~Copyable {
 
     private mutating func send() {
         guard !outbound.batch.isEmpty else { return }
-        let family = shared.socketFamily.load(ordering: .relaxed)
+        let family = lane.family.load(ordering: .relaxed)
         for i in 0..<outbound.batch.groupCount {
             let group = outbound.batch.groups[i]
             sender.put(
@@ -108,7 +113,7 @@ struct OutboundWork: ~Copyable {
                 segmentSize: group.segmentSize, to: group.endpoint, tos: group.tos,
                 socketFamily: family)
         }
-        let (refused, _) = sender.send(shared.socketDescriptor.load(ordering: .relaxed))
+        let (refused, _) = sender.send(lane.sending)
         if refused > 0 { outbound.drops.add(.sendFailed, refused) }
         for i in 0..<outbound.batch.groupCount {
             let group = outbound.batch.groups[i]
@@ -128,9 +133,7 @@ struct OutboundWork: ~Copyable {
                 outbound.drops.add(.controlBusy)
             }
         }
-        for i in 0..<outbound.rekeyCount {
-            _ = shared.mailbox.post(.rekey(peer: outbound.rekeys[i]))
-        }
+        for i in 0..<outbound.eventCount { _ = shared.mailbox.post(outbound.events[i]) }
         outbound.resetNews()
     }
 }

@@ -1,97 +1,87 @@
 import Glibc
 import LinuxNet
 import Synchronization
-import Timing
 import Tunnel
 
-/// TUN to underlay; the other way as well while it has the inbound duty.
-struct OutboundThread: ~Copyable {
+/// The packet threads of one tunnel, two for each lane.
+final class PacketThreads: Sendable {
     private let shared: TunnelShared
-    private var outbound: OutboundWork
-    private let inbound: UnsafeMutablePointer<InboundWork>
-    private let waiting: UnsafeMutablePointer<pollfd>
+    /// Outbound and inbound thread of the first lane, of the second, and so on.
+    private let threads: [PosixThread]
+    private let inboundWorks: UnsafeTransfer<[UnsafeMutablePointer<InboundWork>]>
 
-    /// `inbound` must outlive this.
+    /// Starts them all, or none.
     init(
         _ shared: TunnelShared, forwarding: UnsafeMutablePointer<Forwarding>,
-        counters: DropCounters, inbound: UnsafeMutablePointer<InboundWork>
-    ) {
+        _ options: PacketPathOptions, name: String
+    ) throws(LinuxError) {
         self.shared = shared
-        self.inbound = inbound
-        outbound = OutboundWork(shared, forwarding: forwarding, counters: counters)
-        waiting = .allocate(capacity: 2)
-        waiting.initialize(repeating: pollfd(), count: 2)
+        let works = shared.lanes.map { lane in
+            let work = UnsafeMutablePointer<InboundWork>.allocate(capacity: 1)
+            work.initialize(to: InboundWork(shared, lane, forwarding: forwarding))
+            return work
+        }
+        inboundWorks = UnsafeTransfer(works)
+        var threads: [PosixThread] = []
+        do {
+            for lane in shared.lanes {
+                let suffix = shared.lanes.count > 1 ? "\(lane.number)" : ""
+                let cpu = options.cpu(ofQueue: lane.number)
+                let inbound = UnsafeTransfer(works[lane.number])
+                let forwarding = UnsafeTransfer(forwarding)
+                threads.append(
+                    try PosixThread(name: "\(name)-out\(suffix)", cpu: cpu) {
+                        var thread = OutboundThread(
+                            shared, lane, forwarding: forwarding.value, inbound: inbound.value)
+                        thread.run()
+                    })
+                threads.append(
+                    try PosixThread(name: "\(name)-in\(suffix)", cpu: cpu) {
+                        var thread = InboundThread(shared, lane, inbound: inbound.value)
+                        thread.run()
+                    })
+            }
+        } catch {
+            Self.stop(shared, threads)
+            Self.free(works)
+            throw error
+        }
+        self.threads = threads
     }
 
-    deinit { waiting.deallocate() }
+    /// Ends the blocking calls that they are in.
+    func interrupt() {
+        for thread in threads { thread.interrupt() }
+    }
 
-    mutating func run() {
-        // A thread that has ended has nothing left to look at.
-        defer { shared.outboundAttention.store(.max, ordering: .sequentiallyConsistent) }
-        var isThere = true
-        while isThere {
-            shared.answer(shared.outboundAttention)
-            if shared.stopping.load(ordering: .relaxed) { return }
-            switch shared.duty.state {
-            case .own: isThere = outbound.wait()
-            case .asked: isThere = serveUntilReleased()
-            case .released: shared.duty.take()
-            case .lent: isThere = serveBoth()
+    func stop() {
+        Self.stop(shared, threads)
+        Self.free(inboundWorks.value)
+    }
+
+    private static func stop(_ shared: TunnelShared, _ threads: [PosixThread]) {
+        shared.stopping.store(true, ordering: .sequentiallyConsistent)
+        // Threads that were never started have nothing to look at.
+        for lane in shared.lanes {
+            if threads.count <= 2 * lane.number {
+                lane.outboundAttention.store(.max, ordering: .sequentiallyConsistent)
+            }
+            if threads.count <= 2 * lane.number + 1 {
+                lane.inboundAttention.store(.max, ordering: .sequentiallyConsistent)
             }
         }
-        shared.deviceGone.store(true, ordering: .relaxed)
-        shared.mailbox.stop()
-    }
-
-    private mutating func serveBoth() -> Bool {
-        let socket = shared.socketDescriptor.load(ordering: .acquiring)
-        guard wait(beside: socket) else { return true }
-        if waiting[1].revents != 0 { inbound.pointee.take(from: socket) }
-        let isThere = waiting[0].revents == 0 || outbound.take()
-        shared.duty.giveBackIfHeavy()
-        return isThere
-    }
-
-    private mutating func serveUntilReleased() -> Bool {
-        guard wait(beside: shared.duty.released.fd) else { return true }
-        if waiting[1].revents != 0 { shared.duty.released.drain() }
-        return waiting[0].revents == 0 || outbound.take()
-    }
-
-    /// Whether the TUN queue or `descriptor` has something.
-    private func wait(beside descriptor: Int32) -> Bool {
-        waiting[0] = pollfd(fd: shared.tun.fd, events: Int16(POLLIN), revents: 0)
-        waiting[1] = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-        return poll(waiting, 2, -1) > 0
-    }
-}
-
-/// Underlay to TUN, while it has the inbound duty.
-struct InboundThread: ~Copyable {
-    private let shared: TunnelShared
-    private let inbound: UnsafeMutablePointer<InboundWork>
-
-    /// `inbound` must outlive this.
-    init(_ shared: TunnelShared, inbound: UnsafeMutablePointer<InboundWork>) {
-        self.shared = shared
-        self.inbound = inbound
-    }
-
-    func run() {
-        defer { shared.inboundAttention.store(.max, ordering: .sequentiallyConsistent) }
-        while true {
-            shared.answer(shared.inboundAttention)
-            if shared.stopping.load(ordering: .relaxed) { return }
-            switch shared.duty.state {
-            case .own: inbound.pointee.wait()
-            case .asked: shared.duty.release()
-            case .released, .lent: park()
-            }
+        let ticket = shared.wantAttention()
+        while !shared.haveLooked(since: ticket) {
+            for thread in threads { thread.interrupt() }
+            _ = poll(nil, 0, 1)
         }
+        for thread in threads { thread.join() }
     }
 
-    private func park() {
-        var returned = pollfd(fd: shared.duty.returned.fd, events: Int16(POLLIN), revents: 0)
-        if poll(&returned, 1, -1) > 0 { shared.duty.returned.drain() }
+    private static func free(_ works: [UnsafeMutablePointer<InboundWork>]) {
+        for work in works {
+            work.deinitialize(count: 1)
+            work.deallocate()
+        }
     }
 }

@@ -8,30 +8,24 @@ import Tunnel
 /// it waits. The control side withdraws, raises the generation, and frees what is older than
 /// all threads have seen. No thread ever waits for another.
 final class Quiescence: Sendable {
-    private static let idle = UInt64.max
+    static let idle = UInt64.max
 
     private let generation = Atomic<UInt64>(1)
-    private let outboundSeen = Atomic<UInt64>(idle)
-    private let inboundSeen = Atomic<UInt64>(idle)
+    private let lanes: [PacketLane]
 
-    enum Thread { case outbound, inbound }
+    init(_ lanes: [PacketLane]) { self.lanes = lanes }
 
+    /// `seen` is the calling thread's, of its lane.
     @inline(__always)
-    func enter(_ thread: Thread) {
+    func enter(_ seen: borrowing Atomic<UInt64>) {
         // Sequentially consistent: what is read afterwards is not older than this store.
-        let now = generation.load(ordering: .sequentiallyConsistent)
-        switch thread {
-        case .outbound: outboundSeen.store(now, ordering: .sequentiallyConsistent)
-        case .inbound: inboundSeen.store(now, ordering: .sequentiallyConsistent)
-        }
+        seen.store(
+            generation.load(ordering: .sequentiallyConsistent), ordering: .sequentiallyConsistent)
     }
 
     @inline(__always)
-    func leave(_ thread: Thread) {
-        switch thread {
-        case .outbound: outboundSeen.store(Self.idle, ordering: .sequentiallyConsistent)
-        case .inbound: inboundSeen.store(Self.idle, ordering: .sequentiallyConsistent)
-        }
+    func leave(_ seen: borrowing Atomic<UInt64>) {
+        seen.store(Self.idle, ordering: .sequentiallyConsistent)
     }
 
     /// Called after withdrawing something: it may go once `oldestSeen` is not below the result.
@@ -40,9 +34,7 @@ final class Quiescence: Sendable {
     }
 
     var oldestSeen: UInt64 {
-        min(
-            outboundSeen.load(ordering: .sequentiallyConsistent),
-            inboundSeen.load(ordering: .sequentiallyConsistent))
+        lanes.reduce(Self.idle) { min($0, $1.oldestSeen) }
     }
 }
 

@@ -7,8 +7,8 @@ import Synchronization
 import Timing
 import Tunnel
 
-/// One WireGuard interface at work: a TUN device, an underlay socket, two packet threads and one
-/// control thread. Everything that configures it goes through `apply`.
+/// One WireGuard interface at work: a TUN device, underlay sockets, two packet threads a queue and
+/// one control thread. Everything that configures it goes through `apply`.
 package final class TunnelInterface: Sendable {
     package struct Drops: Sendable {
         package var packets: [PacketDrop: UInt64] = [:]
@@ -17,63 +17,46 @@ package final class TunnelInterface: Sendable {
 
     package let name: String
     private let shared: TunnelShared
-    private let outboundDrops = DropCounters()
-    private let inboundDrops = DropCounters()
-    private let threads: [PosixThread]
+    private let control: PosixThread
 
-    /// `socket` is where the underlay is, `tun` where the inner network is; they may be in
+    /// `sockets` are where the underlay is, `tun` where the inner network is; they may be in
     /// different network namespaces. `onEnd` is called once, from the control thread, when the
     /// interface has stopped by itself because its TUN device was deleted.
-    package init(
-        tun: TunDevice, socket: UDPSocket, mtu: Int, follow: InterfaceMTU? = nil,
+    init(
+        tun: TunDevice, sockets: UnderlaySockets, mtu: Int, follow: InterfaceMTU? = nil,
         limits: Device.Limits = Device.Limits(), suite: TransportSuite = .chaChaPoly,
-        logger: Logger, openSocket: @escaping @Sendable (UInt16) throws(LinuxError) -> UDPSocket,
+        options: PacketPathOptions = PacketPathOptions(), logger: Logger,
         onEnd: @escaping @Sendable () -> Void = {}
     ) throws(LinuxError) {
         name = tun.name
-        let shared = try TunnelShared(tun: tun, socket: socket)
+        let shared = try TunnelShared(
+            tun: tun, sockets: sockets, busyPoll: options.busyPoll)
         self.shared = shared
         let device = UnsafeTransfer(Device(limits: limits, suite: suite))
         device.value.setMTU(mtu)
-        let forwarding = UnsafeTransfer(device.value.forwarding)
-        let (outboundDrops, inboundDrops) = (outboundDrops, inboundDrops)
-        let firstSocket = Handover(socket)
-        let work = UnsafeMutablePointer<InboundWork>.allocate(capacity: 1)
-        work.initialize(
-            to: InboundWork(shared, forwarding: forwarding.value, counters: inboundDrops))
-        let inboundWork = UnsafeTransfer(work)
-        let outbound = try PosixThread(name: "\(tun.name)-out") {
-            var thread = OutboundThread(
-                shared, forwarding: forwarding.value, counters: outboundDrops,
-                inbound: inboundWork.value)
-            thread.run()
+        let forwarding = device.value.forwarding
+        let firstSockets = Handover(sockets)
+        let packetThreads = try PacketThreads(
+            shared, forwarding: forwarding, options, name: tun.name)
+        do {
+            control = try PosixThread(name: "\(tun.name)-ctl") {
+                let thread = ControlThread(
+                    shared: shared, device: device.value, sockets: firstSockets.take(),
+                    follow: follow, logger: logger, packetThreads: packetThreads)
+                thread.run()
+                thread.close()
+                if shared.deviceGone.load(ordering: .relaxed) { onEnd() }
+            }
+        } catch {
+            packetThreads.stop()
+            throw error
         }
-        let inbound = try PosixThread(name: "\(tun.name)-in") {
-            InboundThread(shared, inbound: inboundWork.value).run()
-        }
-        let control = try PosixThread(name: "\(tun.name)-ctl") {
-            let thread = ControlThread(
-                shared: shared, device: device.value, socket: firstSocket.take(),
-                openSocket: openSocket, follow: follow, logger: logger,
-                interrupt: {
-                    outbound.interrupt()
-                    inbound.interrupt()
-                })
-            thread.run()
-            thread.close()
-            outbound.join()
-            inbound.join()
-            inboundWork.value.deinitialize(count: 1)
-            inboundWork.value.deallocate()
-            if shared.deviceGone.load(ordering: .relaxed) { onEnd() }
-        }
-        threads = [control]
     }
 
-    /// Ends the threads and closes the socket. The TUN device is the caller's.
+    /// Ends the threads and closes the sockets. The TUN device is the caller's.
     package func stop() {
         shared.mailbox.stop()
-        for thread in threads { thread.join() }
+        control.join()
     }
 
     // MARK: Configuration
@@ -91,7 +74,9 @@ package final class TunnelInterface: Sendable {
     private func drops(_ device: DeviceDrops) -> Drops {
         var drops = Drops()
         for drop in PacketDrop.allCases {
-            drops.packets[drop] = outboundDrops[drop] + inboundDrops[drop]
+            drops.packets[drop] = shared.lanes.reduce(0) {
+                $0 + $1.outboundDrops[drop] + $1.inboundDrops[drop]
+            }
         }
         drops.packets[.noSession, default: 0] += device.withoutSession
         for (i, refusal) in HandshakeRefusal.allCases.enumerated() {

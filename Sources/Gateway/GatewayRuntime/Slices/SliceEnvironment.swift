@@ -10,6 +10,7 @@ struct SliceEnvironment: Sendable {
     var stateDirectory: String
     var namespacePrefix: String
     var limits: GatewayConfig.Limits
+    var packetPath = PacketPathOptions()
     var group: any EventLoopGroup
     var resolver: NameResolver
     var claims: SliceClaims

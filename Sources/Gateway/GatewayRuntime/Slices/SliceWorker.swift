@@ -107,7 +107,7 @@ actor SliceWorker {
             logger.notice("\(lease.key) loses its addresses: they are no longer of this cluster")
         }
         try restoreAttachments(inputs.state)
-        let socket = try Self.openSocket(inputs.plan.listenPort)
+        let sockets = try openSockets(inputs.plan.listenPort)
         let sketch = RouterPlan(
             inputs.plan, namespacePrefix: environment.namespacePrefix, mtu: 1420, endpoints: [])
         try inputs.state.store(
@@ -117,7 +117,7 @@ actor SliceWorker {
             named: sketch.namespace, tunnelAlias: sketch.tunnelAlias)
         do {
             _ = try router.applySettings(sketch)
-            return try bringUp(inputs, book, router, sketch, socket)
+            return try bringUp(inputs, book, router, sketch, sockets)
         } catch {
             // What was there before stays: endpoints may be using it.
             if router.isNew { try? router.remove() }
@@ -127,11 +127,12 @@ actor SliceWorker {
 
     private func bringUp(
         _ inputs: SliceInputs, _ book: AddressBook, _ router: RouterNamespace,
-        _ sketch: RouterPlan, _ socket: UDPSocket
+        _ sketch: RouterPlan, _ sockets: UnderlaySockets
     ) throws -> Running {
         var options = TunDevice.Options(name: sketch.tunnel)
         options.persistent = true
-        let tun = try TunDevice(options, in: router.namespace)
+        options.queues = environment.packetPath.queues
+        let tun = try attach(options, router, sketch)
         // Marks it, and with it the namespace, as ours.
         try Netlink(in: router.namespace).setAlias(tun.name, sketch.tunnelAlias)
         generation += 1
@@ -141,8 +142,8 @@ actor SliceWorker {
         var mine = logger
         mine[metadataKey: "interface"] = "\(tun.name)"
         let tunnel = try TunnelInterface(
-            tun: tun, socket: socket, mtu: 1420, limits: limits, logger: mine,
-            openSocket: { port throws(LinuxError) in try Self.openLinuxSocket(port) },
+            tun: tun, sockets: sockets, mtu: 1420, limits: limits,
+            options: environment.packetPath, logger: mine,
             onEnd: { [weak self] in Task { await self?.tunnelEnded(ended) } })
         do {
             var change = DeviceChange()
@@ -163,6 +164,26 @@ actor SliceWorker {
             tunnel.stop()
             tun.close()
             throw error
+        }
+    }
+
+    /// The device of the last daemon has one queue or several for good (IFF_MULTI_QUEUE): if it is
+    /// to be the other, it is made anew.
+    private func attach(
+        _ options: TunDevice.Options, _ router: RouterNamespace, _ sketch: RouterPlan
+    ) throws -> TunDevice {
+        do throws(LinuxError) {
+            return try TunDevice(options, in: router.namespace)
+        } catch {
+            let netlink = try Netlink(in: router.namespace)
+            guard error.errno == EINVAL,
+                try netlink.links().contains(where: {
+                    $0.name == options.name && $0.alias == sketch.tunnelAlias
+                })
+            else { throw error }
+            logger.notice("\(options.name) is made anew for \(options.queues) queues")
+            try netlink.deleteLink(options.name)
+            return try TunDevice(options, in: router.namespace)
         }
     }
 
@@ -205,19 +226,15 @@ actor SliceWorker {
         running.nextReconciliation = MonotonicClock.now()
     }
 
-    private static func openSocket(_ port: UInt16) throws -> UDPSocket {
+    private func openSockets(_ port: UInt16) throws -> UnderlaySockets {
         do throws(LinuxError) {
-            return try UDPSocket(port: port)
+            return try UnderlaySockets(port: port, queues: environment.packetPath.queues)
         } catch {
             guard error.errno == EADDRINUSE else { throw error }
             throw SliceFailure(
                 "UDP port \(port) is in use by another program (`ss -lunp sport = :\(port)` "
                     + "shows which): stop it, or set another listenPort in gateway.conf")
         }
-    }
-
-    private static func openLinuxSocket(_ port: UInt16) throws(LinuxError) -> UDPSocket {
-        try UDPSocket(port: port)
     }
 
     /// What `wg show` reads. The slice works without it.

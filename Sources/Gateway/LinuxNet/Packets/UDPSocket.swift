@@ -15,12 +15,18 @@ package final class UDPSocket: Sendable {
     package let canCoalesce: Bool
 
     /// Opens on every address of the host. Port 0 lets the kernel choose.
-    package init(port: UInt16, bufferBytes: Int32 = 4 << 20) throws(LinuxError) {
+    package convenience init(port: UInt16) throws(LinuxError) {
+        try self.init(port: port, besideOthers: false)
+    }
+
+    private init(
+        port: UInt16, besideOthers: Bool, bufferBytes: Int32 = 4 << 20
+    ) throws(LinuxError) {
         var family: Int32 = 6
-        var fd = clinux_udp_open(6, port, 0)
+        var fd = clinux_udp_open(6, port, besideOthers ? 1 : 0)
         if fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL {
             family = 4
-            fd = clinux_udp_open(4, port, 0)
+            fd = clinux_udp_open(4, port, besideOthers ? 1 : 0)
         }
         guard fd >= 0 else {
             throw LinuxError("open UDP port", "\(port)", errno: -fd)
@@ -35,6 +41,28 @@ package final class UDPSocket: Sendable {
     }
 
     deinit { close(descriptor) }
+
+    /// Several sockets at one port, among which the kernel spreads what comes by its addresses and
+    /// ports (SO_REUSEPORT, socket(7)). EADDRINUSE as with one: the first is bound alone, and
+    /// nobody else may join them afterwards.
+    package static func open(port: UInt16, count: Int) throws(LinuxError) -> [UDPSocket] {
+        let first = try UDPSocket(port: port)
+        guard count > 1 else { return [first] }
+        var all = [first]
+        try first.setShared(true)
+        for _ in 1..<count {
+            all.append(try UDPSocket(port: first.port, besideOthers: true))
+        }
+        for socket in all { try socket.setShared(false) }
+        return all
+    }
+
+    private func setShared(_ on: Bool) throws(LinuxError) {
+        let result = clinux_udp_share_port(descriptor, on ? 1 : 0)
+        if result < 0 {
+            throw LinuxError("share UDP port", "\(port)", errno: -result)
+        }
+    }
 
     /// Marks what is sent for the host's policy routing (SO_MARK). 0 is no mark.
     package func setFirewallMark(_ mark: UInt32) throws(LinuxError) {

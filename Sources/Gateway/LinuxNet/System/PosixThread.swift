@@ -8,8 +8,11 @@ package final class PosixThread: Sendable {
     private let isJoined = Atomic<Bool>(false)
 
     /// Names longer than 15 bytes are cut: the kernel keeps no more.
-    package init(name: String, _ body: @escaping @Sendable () -> Void) throws(LinuxError) {
-        let start = ThreadStart(name: name, body)
+    /// With `cpu` it runs there alone; EINVAL if there is no such CPU for this process.
+    package init(
+        name: String, cpu: Int? = nil, _ body: @escaping @Sendable () -> Void
+    ) throws(LinuxError) {
+        let start = ThreadStart(name: name, cpu: cpu, body)
         handle = try start.launch()
     }
 
@@ -55,25 +58,36 @@ package final class PosixThread: Sendable {
 /// Carries a closure across pthread_create.
 private final class ThreadStart {
     let name: String
+    let cpu: Int?
     let body: () -> Void
 
-    init(name: String, _ body: @escaping () -> Void) {
+    init(name: String, cpu: Int? = nil, _ body: @escaping () -> Void) {
         self.name = String(decoding: name.utf8.prefix(15), as: UTF8.self)
+        self.cpu = cpu
         self.body = body
     }
 
     func launch() throws(LinuxError) -> pthread_t {
         var handle = pthread_t()
+        var attributes = pthread_attr_t()
+        pthread_attr_init(&attributes)
+        defer { pthread_attr_destroy(&attributes) }
+        if let cpu {
+            try check(
+                clinux_set_thread_cpu(&attributes, Int32(clamping: cpu)), "start",
+                "thread \(name) on CPU \(cpu)")
+        }
         let box = Unmanaged.passRetained(self)
         let code = pthread_create(
-            &handle, nil,
+            &handle, &attributes,
             { argument in
                 guard let argument else { return nil }
                 ThreadStart.enter(argument)
                 return nil
             }, box.toOpaque())
         if code != 0 { box.release() }
-        try check(-code, "start", "thread \(name)")
+        try check(
+            -code, "start", cpu.map { "thread \(name) on CPU \($0)" } ?? "thread \(name)")
         return handle
     }
 

@@ -1,8 +1,6 @@
-import Timing
-
 /// Deadlines of entries that are known by a small number. An entry can be taken out at any time,
 /// so that what was answered leaves nothing behind.
-struct DeadlineHeap {
+package struct DeadlineHeap: Sendable {
     private struct Entry {
         var deadline: Instant
         var slot: Int32
@@ -12,10 +10,12 @@ struct DeadlineHeap {
     /// Where in the heap each slot stands; -1: nowhere.
     private var position: [Int32] = []
 
-    var next: Instant? { heap.first?.deadline }
-    var count: Int { heap.count }
+    package init() {}
 
-    mutating func insert(_ slot: Int32, at deadline: Instant) {
+    package var next: Instant? { heap.first?.deadline }
+    package var count: Int { heap.count }
+
+    package mutating func insert(_ slot: Int32, at deadline: Instant) {
         while position.count <= Int(slot) { position.append(-1) }
         precondition(position[Int(slot)] < 0)
         heap.append(Entry(deadline: deadline, slot: slot))
@@ -23,7 +23,13 @@ struct DeadlineHeap {
         siftUp(heap.count - 1)
     }
 
-    mutating func remove(_ slot: Int32) {
+    /// Moves the deadline of `slot`, or takes it out.
+    package mutating func set(_ slot: Int32, at deadline: Instant?) {
+        remove(slot)
+        if let deadline { insert(slot, at: deadline) }
+    }
+
+    package mutating func remove(_ slot: Int32) {
         guard Int(slot) < position.count, position[Int(slot)] >= 0 else { return }
         let index = Int(position[Int(slot)])
         position[Int(slot)] = -1
@@ -35,7 +41,7 @@ struct DeadlineHeap {
         siftDown(Int(position[Int(last.slot)]))
     }
 
-    mutating func popDue(_ now: Instant) -> Int32? {
+    package mutating func popDue(_ now: Instant) -> Int32? {
         guard let first = heap.first, first.deadline <= now else { return nil }
         remove(first.slot)
         return first.slot
