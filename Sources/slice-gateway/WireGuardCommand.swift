@@ -39,10 +39,10 @@ struct WireGuardCommand: AsyncParsableCommand {
 
     @Option(
         help: """
-            Microseconds, 0 to 10000, for which a packet thread asks for more before it sleeps: \
-            shorter round trips for the CPU time of a whole core.
+            Microseconds, 0 to 10000, for which a packet thread asks for the next packet at most \
+            before it sleeps, while packets come one by one in such short order.
             """)
-    var busyPoll = 0
+    var busyPoll = 100
 
     @Argument(help: "The interface's name.")
     var interface: String

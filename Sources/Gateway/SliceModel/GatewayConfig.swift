@@ -56,8 +56,8 @@ package struct GatewayConfig: Hashable, Sendable {
         package var queues: Int?
         /// CPUs for the packet threads; empty: the scheduler's choice.
         package var cpus: [Int] = []
-        /// How long a packet thread asks for more before it sleeps.
-        package var busyPoll = Nanoseconds(0)
+        /// How long at most a packet thread asks for more before it sleeps.
+        package var busyPoll = Nanoseconds.microseconds(100)
 
         package init() {}
     }

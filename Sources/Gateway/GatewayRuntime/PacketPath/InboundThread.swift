@@ -8,7 +8,6 @@ struct InboundThread: ~Copyable {
     private let shared: TunnelShared
     private let lane: PacketLane
     private let inbound: UnsafeMutablePointer<InboundWork>
-    private var patience: Patience
     private let waiting: UnsafeMutablePointer<pollfd>
 
     /// `inbound` must outlive this.
@@ -18,14 +17,13 @@ struct InboundThread: ~Copyable {
         self.shared = shared
         self.lane = lane
         self.inbound = inbound
-        patience = Patience(shared.busyPoll)
         waiting = .allocate(capacity: 2)
         waiting.initialize(repeating: pollfd(), count: 2)
     }
 
     deinit { waiting.deallocate() }
 
-    mutating func run() {
+    func run() {
         defer { lane.inboundAttention.store(.max, ordering: .sequentiallyConsistent) }
         while true {
             shared.answer(lane.inboundAttention)
@@ -38,21 +36,16 @@ struct InboundThread: ~Copyable {
         }
     }
 
-    private mutating func serve() {
+    private func serve() {
         let listening = lane.listening.load(ordering: .acquiring)
-        if patience.isLeft {
-            let came = inbound.pointee.take(from: listening)
-            let cameBeside = lane.side >= 0 && inbound.pointee.take(from: lane.side)
-            if came || cameBeside { patience.renew() }
-        } else if lane.side < 0 {
-            if inbound.pointee.wait(for: listening) { patience.renew() }
+        if lane.side < 0 {
+            inbound.pointee.wait(for: listening)
         } else {
             waiting[0] = pollfd(fd: listening, events: Int16(POLLIN), revents: 0)
             waiting[1] = pollfd(fd: lane.side, events: Int16(POLLIN), revents: 0)
             guard poll(waiting, 2, -1) > 0 else { return }
             if waiting[0].revents != 0 { inbound.pointee.take(from: listening) }
             if waiting[1].revents != 0 { inbound.pointee.take(from: lane.side) }
-            patience.renew()
         }
     }
 

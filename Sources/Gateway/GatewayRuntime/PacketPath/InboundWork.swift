@@ -30,12 +30,11 @@ struct InboundWork: ~Copyable {
         receiver = UDPReceiveBatch(capacity: Self.slots)
     }
 
-    /// Waits for a datagram and delivers what has come by then: whether anything has.
-    mutating func wait(for socket: Int32) -> Bool {
+    /// Waits for a datagram and delivers what has come by then.
+    mutating func wait(for socket: Int32) {
         let count = receiver.receive(socket, limit: Self.slots, wait: true)
         // Errors of earlier sends (ICMP) are reported once and are over.
         if count > 0 { round(count, MonotonicClock.now()) }
-        return count > 0
     }
 
     /// Delivers what is there: whether anything was.

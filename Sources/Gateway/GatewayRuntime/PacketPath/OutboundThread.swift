@@ -37,7 +37,7 @@ struct OutboundThread: ~Copyable {
             shared.answer(lane.outboundAttention)
             if shared.stopping.load(ordering: .relaxed) { return }
             switch lane.duty.state {
-            case .own: isThere = serveOutbound()
+            case .own: isThere = outbound.wait()
             case .asked: isThere = serveUntilReleased()
             case .released: lane.duty.take()
             case .lent: isThere = serveBoth()
@@ -47,25 +47,21 @@ struct OutboundThread: ~Copyable {
         shared.mailbox.stop()
     }
 
-    private mutating func serveOutbound() -> Bool {
-        guard patience.isLeft else { return outbound.wait() }
-        return note(outbound.take())
-    }
-
     private mutating func serveBoth() -> Bool {
         let listening = lane.listening.load(ordering: .acquiring)
-        if patience.isLeft {
+        if patience.isLeft() {
             let came = inbound.pointee.take(from: listening)
             let cameBeside = lane.side >= 0 && inbound.pointee.take(from: lane.side)
-            if came || cameBeside { patience.renew() }
-            let isThere = note(outbound.take())
+            let taken = outbound.take()
+            if came || cameBeside || taken == .some { patience.renew() }
             lane.duty.giveBackIfHeavy()
-            return isThere
+            return taken != .gone
         }
+        patience.willSleep()
         guard wait(beside: listening, lane.side) else { return true }
+        patience.wasWoken()
         if waiting[1].revents != 0 { inbound.pointee.take(from: listening) }
         if waiting[2].revents != 0 { inbound.pointee.take(from: lane.side) }
-        patience.renew()
         let isThere = waiting[0].revents == 0 || outbound.take() != .gone
         lane.duty.giveBackIfHeavy()
         return isThere
@@ -75,11 +71,6 @@ struct OutboundThread: ~Copyable {
         guard wait(beside: lane.duty.released.fd, -1) else { return true }
         if waiting[1].revents != 0 { lane.duty.released.drain() }
         return waiting[0].revents == 0 || outbound.take() != .gone
-    }
-
-    private mutating func note(_ taken: OutboundWork.Taken) -> Bool {
-        if taken == .some { patience.renew() }
-        return taken != .gone
     }
 
     /// Whether the TUN queue or a descriptor has something; poll(2) passes over negative ones.

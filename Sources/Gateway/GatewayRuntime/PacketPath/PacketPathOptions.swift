@@ -11,8 +11,9 @@ package struct PacketPathOptions: Equatable, Sendable {
     /// CPUs that the threads are bound to, queue by queue and from the first again; empty: the
     /// scheduler's choice.
     package var cpus: [Int] = []
-    /// For how long a thread asks again and again after a packet, before it waits to be woken.
-    package var busyPoll = Nanoseconds(0)
+    /// For how long at most a thread asks again and again after a packet, before it waits to be
+    /// woken.
+    package var busyPoll = Nanoseconds.microseconds(100)
 
     package init() {}
 

@@ -37,8 +37,7 @@ final class PacketThreads: Sendable {
                     })
                 threads.append(
                     try PosixThread(name: "\(name)-in\(suffix)", cpu: cpu) {
-                        var thread = InboundThread(shared, lane, inbound: inbound.value)
-                        thread.run()
+                        InboundThread(shared, lane, inbound: inbound.value).run()
                     })
             }
         } catch {
