@@ -49,6 +49,8 @@ FIGURES = [
     Figure("start", "Start of both ends to the first answer", "ms", 1e3, False, "start"),
 ]
 GROUPS = list(dict.fromkeys(figure.group for figure in FIGURES))
+# What is also measured where every packet crosses alone: how much of the rest does so by itself.
+WIRE_GROUPS = "tcp", "udp64"
 # What of the above is a time from which the wire's own is taken away.
 ADDED = "rtt50", "rtt99", "busy50", "busy99", "steady50", "steady99"
 
@@ -88,10 +90,10 @@ class Results:
             return value
         if contender == NOTHING:
             return None
-        wire = self.wire()
-        return None if wire is None else value - wire
+        bare = self.bare()
+        return None if bare is None else value - bare
 
-    def wire(self):
+    def bare(self):
         """The round-trip time without a tunnel: the least median of all rounds, the same for all.
         Two processes on one core answer each other several times faster than on two, and where
         they run is the scheduler's whim."""

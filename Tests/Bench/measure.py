@@ -77,6 +77,7 @@ class Session:
             self.note("peak", self._memory("VmHWM"))
 
     def tcp(self):
+        self.contender.warm_up()
         before = self._cpu_seconds()
         for key, streams in (("tcp1", 1), ("tcp4", 4)):
             received = self._transfer(streams, self.plan.tcp_seconds)
@@ -110,6 +111,7 @@ class Session:
 
     def _transfer(self, streams, seconds, *options):
         one = self.contender
+        one.warm_up()
         result = iperf3(one.left, one.right, one.address, *options, streams=streams,
                         seconds=math.ceil(seconds))
         return result["end"]["sum_received"]

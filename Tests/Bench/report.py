@@ -3,6 +3,7 @@
 import chart
 from figures import CONTENDERS, LIMIT, NOTHING, OURS, OURS_AES, PEERS
 from measure import ALLOWED_LOSS, FULL, QUICK
+from underlay import VETH, WIRE
 
 CHARTS = {
     "throughput": ("More is better", ["tcp1", "tcp4", "pps64", "pps1200", "flood64"]),
@@ -10,6 +11,7 @@ CHARTS = {
              ["rtt50", "rtt99", "busy50", "busy99", "steady50", "steady99", "cpu", "idle", "peak",
               "start"]),
 }
+TITLES = {VETH: "", WIRE: "on a wire-like underlay"}
 
 
 def cell(results, figure, name):
@@ -55,18 +57,26 @@ def limits(results):
     return lines
 
 
-def text(results, facts):
-    header, table = rows(results)
+def aligned(header, table):
     widths = [max(len(line[n]) for line in [header, *table]) for n in range(len(header))]
-    lines = ["  ".join(f"{word:{width}}" if n < 2 else f"{word:>{width}}"
-                       for n, (word, width) in enumerate(zip(line, widths))).rstrip()
-             for line in [header, *table]]
-    lines.append("\nx PEER: how many times better than it (above 1: ahead), median of the rounds'"
+    return ["  ".join(f"{word:{width}}" if n < 2 else f"{word:>{width}}"
+                      for n, (word, width) in enumerate(zip(line, widths))).rstrip()
+            for line in [header, *table]]
+
+
+def text(results, facts):
+    """Of the results on each underlay."""
+    lines = []
+    for underlay, found in results.items():
+        header, table = rows(found)
+        lines += aligned([TITLES[underlay], *header[1:]], table)
+        lines += [f"{OURS} is not ahead in {line}" for line in behind(found)]
+        lines += limits(found)
+        lines += [f"Not measured: {line}" for line in found.missing()]
+        lines.append("")
+    lines.append("x PEER: how many times better than it (above 1: ahead), median of the rounds'"
                  " ratios.")
-    lines += [f"{OURS} is not ahead in {line}" for line in behind(results)]
-    lines += limits(results)
     lines += [f"The machine was not quiet: {line}" for line in facts["complaints"]]
-    lines += [f"Not measured: {line}" for line in results.missing()]
     return "\n".join(lines)
 
 
@@ -76,38 +86,69 @@ def markdown_table(header, table):
 
 
 def write(directory, results, facts):
-    """Writes the page and its charts; returns the page's path."""
+    """Writes the page, and charts of what was measured on the veth; returns the page's path."""
     folder = directory / "Benchmarks"
     folder.mkdir(parents=True, exist_ok=True)
     images = []
     for name, (title, keys) in CHARTS.items():
-        figures = [figure for figure in results.measured() if figure.key in keys]
+        figures = [figure for figure in results[VETH].measured() if figure.key in keys]
         if not figures:
             continue
-        (folder / f"{name}.svg").write_text(chart.draw(title, figures, results))
+        (folder / f"{name}.svg").write_text(chart.draw(title, figures, results[VETH]))
         images.append(f"![{title}](Benchmarks/{name}.svg)")
     path = directory / "Benchmarks.md"
     path.write_text(page(results, facts, "\n\n".join(images)))
     return path
 
 
+def bold_table(results):
+    """With what is ours in bold."""
+    header, table = rows(results)
+    return markdown_table(header, [[line[0], line[1], f"**{line[2]}**", *line[3:]]
+                                   for line in table])
+
+
+def standing(results):
+    """What is to be said below a table of its results."""
+    notes = [f"Not measured: {line}." for line in results.missing()]
+    notes += [f"{line}." for line in limits(results)]
+    lines = behind(results)
+    if lines:
+        notes.append(f"{OURS} is not ahead of a peer in: {'; '.join(lines)}.")
+    else:
+        notes.append(f"{OURS} is ahead of {' and '.join(PEERS)} in every row.")
+    return notes
+
+
+def bullets(notes):
+    return "\n".join(f"- {note}" for note in notes)
+
+
+def wire_section(results):
+    return f"""
+## On a wire-like underlay
+
+The same contenders in the same rounds, where segmentation and receive offloads of both ends of the
+veth are off and every packet crosses alone, as on a network: above, what one end sends at once
+may arrive as it left. Checksums are left to the device on both.
+
+{bold_table(results)}
+
+{bullets(standing(results))}
+"""
+
+
 def page(results, facts, images):
     plan = QUICK if facts["quick"] else FULL
-    header, table = rows(results)
-    table = [[line[0], line[1], f"**{line[2]}**", *line[3:]] for line in table]
-    wire = results.wire()
-    wire_text = f" ({wire * 1e6:.1f} µs here)" if wire else ""
+    wire_like = wire_section(results[WIRE]) if WIRE in results else ""
+    results = results[VETH]
+    bare = results.bare()
+    bare_text = f" ({bare * 1e6:.1f} µs here)" if bare else ""
     rates = [(name, results.raw(name, "busy_stream")) for name in CONTENDERS]
     streams = ", ".join(f"{name} {rate.median / 1e9:.2f}" for name, rate in rates if rate)
     streams = f" ({streams} Gbit/s here, and so not the same load)" if streams else ""
-    notes = [*[f"The machine was not quiet: {line}." for line in facts["complaints"]],
-             *[f"Not measured: {line}." for line in results.missing()]]
-    notes += [f"{line}." for line in limits(results)]
-    standing = behind(results)
-    if standing:
-        notes.append(f"{OURS} is not ahead of a peer in: {'; '.join(standing)}.")
-    else:
-        notes.append(f"{OURS} is ahead of {' and '.join(PEERS)} in every row.")
+    notes = [f"The machine was not quiet: {line}." for line in facts["complaints"]]
+    notes += standing(results)
     if not facts["complaints"]:
         notes.append("The machine was quiet, before and between the measurements.")
     facts_table = "\n".join(
@@ -128,10 +169,10 @@ columns say how many times better
 {OURS} is than each peer, whatever the direction of the row: above 1 is ahead.
 They are medians of the ratios within each round.
 
-{markdown_table(header, table)}
+{bold_table(results)}
 
-{chr(10).join("- " + note for note in notes)}
-
+{bullets(notes)}
+{wire_like}
 ## Machine and versions
 
 | | |
@@ -143,8 +184,9 @@ Both ends of every tunnel, the senders and the receivers share this one machine 
 ## Method
 
 Two network namespaces joined by one veth, MTU {1500}, without any other traffic; for each contender
-in each round new ones, and new processes. In every round all contenders run one after another, in
-an order shuffled with seed {facts["seed"]}. The run took {facts["seconds"] / 60:.1f} minutes.
+in each round new ones, and new processes. In every round all contenders run one after another, on
+each underlay, in an order shuffled with seed {facts["seed"]}. The run took
+{facts["seconds"] / 60:.1f} minutes.
 
 | contender | set up as |
 | --- | --- |
@@ -165,7 +207,7 @@ point to point with TLS and pinned certificates; everything else as openvpn has 
 - **Flood**: the sender does not hold back at all; what arrives per second.
 - **Round-trip time**: {plan.pongs} times {plan.rounds - 100:,} datagrams of 64 bytes, one at a
   time, there and back, each time from new processes; the median of the {plan.pongs} medians and
-  99th percentiles, less the least median of the same without a tunnel{wire_text}. On a machine
+  99th percentiles, less the least median of the same without a tunnel{bare_text}. On a machine
   with few cores much of a round trip is the scheduler's: a packet that wakes a process on
   another core waits several times longer than one that stays.
 - **Beside TCP**: the same while a TCP stream runs in the same direction: one that takes what it
@@ -185,4 +227,5 @@ The sources are `Tests/Bench`; `udpbench.c` there is the sender and receiver of 
     make bench-tunnel                                 # all of it, and this page
     make bench-tunnel BENCH_FLAGS="--quick"           # short, and no page
     make bench-tunnel BENCH_FLAGS="--only rtt,udp64 --rounds 3 --json figures.json"
+    make bench-tunnel BENCH_FLAGS="--underlay wire"   # everything where packets cross alone
 """
