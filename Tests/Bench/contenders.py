@@ -1,6 +1,7 @@
 """The contenders, each set up the same way: two namespaces, one veth, MTU 1500 outside and 1420
 inside, one peer, IPv4."""
 
+import base64
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import initiations
 from figures import LIMIT, NOTHING, OPENVPN, OURS, OURS_AES, WIREGUARD_GO
 from lab import DirectPair, LabError, OpenVPNPair, WireGuardGo, run
 from underlay import VETH, WIRE, like_a_wire
@@ -48,6 +50,10 @@ class Contender:
     def warm_up(self):
         """What must be before bulk is carried."""
 
+    def bogus(self):
+        """What a stranger can send to `port` of the far end, by the kind of it."""
+        return {}
+
 
 class NoTunnel(Contender):
     processes = ()
@@ -70,7 +76,12 @@ class WireGuard(Contender):
                          endpoint=f"{self.pair.address(1 - n)}:{other.port}")
         self.processes = [end.process for end in ends]
         self.address = "10.83.0.2"
+        self.public, self.port = base64.b64decode(ends[1].public), ends[1].port
         return started
+
+    def bogus(self):
+        return {"wrong": initiations.wireguard(self.public, False),
+                "right": initiations.wireguard(self.public, True)}  # the worse is last
 
 
 class Ours(WireGuard):
@@ -101,6 +112,9 @@ class OursWithoutCipher(WireGuard):
                         "wireguard", "-f")
         return super().start()
 
+    def bogus(self):
+        return {}  # its handshakes are those of the others
+
     def warm_up(self):
         """Each thread takes the library at its first batch or after 1,000 packets, and does not
         understand one that has not: a TCP would wait for packets that are refused. Datagrams
@@ -121,9 +135,12 @@ class OpenVPN(Contender):
     def start(self):
         tunnel = OpenVPNPair(
             self.right, self.left, self.pair.address(1), mtu=INNER_MTU, log_pause=0.005)
-        self.processes = [tunnel.client, tunnel.server]
+        self.processes, self.port = [tunnel.client, tunnel.server], 1194
         self.address = tunnel.addresses[0]
         return tunnel.started
+
+    def bogus(self):
+        return {"right": initiations.openvpn()}
 
 
 KINDS = {OURS: Ours, OURS_AES: OursWithAES, LIMIT: OursWithoutCipher,

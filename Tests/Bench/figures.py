@@ -21,6 +21,7 @@ class Figure:
     scale: float
     more_is_better: bool
     group: str  # the measurement that yields it: a word for --only
+    is_contest: bool = True  # whether it says anything to be better than another
 
     def show(self, value):
         if value is None:
@@ -30,7 +31,7 @@ class Figure:
         return f"{value:,.{digits}f}"
 
 
-FIGURES = [
+MAIN = [
     Figure("tcp1", "TCP, 1 stream", "Gbit/s", 1e-9, True, "tcp"),
     Figure("tcp4", "TCP, 4 streams", "Gbit/s", 1e-9, True, "tcp"),
     Figure("pps64", "UDP of 64 bytes without loss", "kpps", 1e-3, True, "udp64"),
@@ -48,6 +49,26 @@ FIGURES = [
     Figure("peak", "Resident memory of one end, peak", "MiB", 2**-20, False, "memory"),
     Figure("start", "Start of both ends to the first answer", "ms", 1e3, False, "start"),
 ]
+# TCP while a stranger sends what looks like the start of a handshake.
+STRANGERS = {"right": "MAC1 right", "wrong": "MAC1 wrong", "nobody": "to nobody"}
+STRANGER = [
+    Figure("undisturbed", "TCP, 1 stream, undisturbed", "Gbit/s", 1e-9, True, "initiations", False),
+    Figure("kept_right", "TCP under initiations, MAC1 right", "% of undisturbed", 100, True,
+           "initiations"),
+    Figure("kept_wrong", "TCP under initiations, MAC1 wrong", "% of undisturbed", 100, True,
+           "initiations"),
+    Figure("kept_nobody", "TCP beside as many to nobody", "% of undisturbed", 100, True,
+           "initiations", False),
+    Figure("fair_right", "TCP under initiations, MAC1 right", "% of beside nobody's", 100, True,
+           "initiations"),
+    Figure("fair_wrong", "TCP under initiations, MAC1 wrong", "% of beside nobody's", 100, True,
+           "initiations"),
+    *[Figure(f"sent_{kind}", f"Really sent, {title}", "kpps", 1e-3, True, "initiations", False)
+      for kind, title in STRANGERS.items()],
+    *[Figure(f"used_{kind}", f"CPU of the sender, {title}", "% of a core", 100, False,
+             "initiations", False) for kind, title in STRANGERS.items()],
+]
+FIGURES = MAIN + STRANGER
 GROUPS = list(dict.fromkeys(figure.group for figure in FIGURES))
 # What is also measured where every packet crosses alone: how much of the rest does so by itself.
 WIRE_GROUPS = "tcp", "udp64"
@@ -109,6 +130,8 @@ class Results:
 
     def advantage(self, figure, peer, one_of_ours=OURS):
         """How many times better ours is: per round, so that a machine that drifts moves both."""
+        if not figure.is_contest:
+            return None
         ratios = []
         for one in self.rounds:
             ours, theirs = (self.value(one, name, figure.key) for name in (one_of_ours, peer))
@@ -117,14 +140,14 @@ class Results:
             ratios.append(ours / theirs if figure.more_is_better else theirs / ours)
         return Spread.of(ratios)
 
-    def measured(self):
-        return [figure for figure in FIGURES
+    def measured(self, figures=FIGURES):
+        return [figure for figure in figures
                 if any(self.spread(name, figure.key) for name in CONTENDERS)]
 
-    def behind(self):
+    def behind(self, figures=FIGURES):
         """Figures in which ours is not ahead of a peer: (figure, peer, advantage)."""
         found = []
-        for figure in FIGURES:
+        for figure in figures:
             for peer in PEERS:
                 advantage = self.advantage(figure, peer)
                 if advantage is not None and advantage.median <= 1:

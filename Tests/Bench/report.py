@@ -1,8 +1,10 @@
 """The results as text for a terminal, and as Docs/Benchmarks.md with its charts."""
 
 import chart
-from figures import CONTENDERS, LIMIT, NOTHING, OURS, OURS_AES, PEERS
+from figures import CONTENDERS, LIMIT, MAIN, OPENVPN, OURS, OURS_AES, PEERS, STRANGER, STRANGERS
+from initiations import SIZE
 from measure import ALLOWED_LOSS, FULL, QUICK
+from stranger import RATE
 from underlay import VETH, WIRE
 
 CHARTS = {
@@ -12,6 +14,7 @@ CHARTS = {
               "start"]),
 }
 TITLES = {VETH: "", WIRE: "on a wire-like underlay"}
+LIGHT = 0.95  # of the rate that a stranger was to send at
 
 
 def cell(results, figure, name):
@@ -28,17 +31,17 @@ def times(advantage):
     return "-" if advantage is None else f"{advantage.median:.2f}"
 
 
-def rows(results):
+def rows(results, figures):
     header = ["", "unit", *CONTENDERS, *[f"x {peer}" for peer in PEERS]]
     table = [[figure.title, figure.unit, *[cell(results, figure, name) for name in CONTENDERS],
               *[times(results.advantage(figure, peer)) for peer in PEERS]]
-             for figure in results.measured()]
+             for figure in results.measured(figures)]
     return header, table
 
 
-def behind(results):
+def behind(results, figures):
     return [f"{figure.title}: {advantage.median:.2f} times {peer}"
-            for figure, peer, advantage in results.behind()]
+            for figure, peer, advantage in results.behind(figures)]
 
 
 def limits(results):
@@ -64,14 +67,24 @@ def aligned(header, table):
             for line in [header, *table]]
 
 
+def light(results):
+    """Where a stranger could not send as much as it was to."""
+    return [f"{name} was sent {spread.median / 1e3:.0f} kpps only ({title})"
+            for kind, title in STRANGERS.items() for name in CONTENDERS
+            if (spread := results.raw(name, f"sent_{kind}")) and spread.median < LIGHT * RATE]
+
+
 def text(results, facts):
     """Of the results on each underlay."""
     lines = []
     for underlay, found in results.items():
-        header, table = rows(found)
-        lines += aligned([TITLES[underlay], *header[1:]], table)
-        lines += [f"{OURS} is not ahead in {line}" for line in behind(found)]
-        lines += limits(found)
+        for figures in MAIN, STRANGER:
+            header, table = rows(found, figures)
+            if table:
+                lines += aligned([TITLES[underlay], *header[1:]], table)
+                lines += [f"{OURS} is not ahead in {line}" for line in behind(found, figures)]
+                lines.append("")
+        lines += [*limits(found), *light(found)]
         lines += [f"Not measured: {line}" for line in found.missing()]
         lines.append("")
     lines.append("x PEER: how many times better than it (above 1: ahead), median of the rounds'"
@@ -101,9 +114,9 @@ def write(directory, results, facts):
     return path
 
 
-def bold_table(results):
+def bold_table(results, figures=MAIN):
     """With what is ours in bold."""
-    header, table = rows(results)
+    header, table = rows(results, figures)
     return markdown_table(header, [[line[0], line[1], f"**{line[2]}**", *line[3:]]
                                    for line in table])
 
@@ -112,12 +125,14 @@ def standing(results):
     """What is to be said below a table of its results."""
     notes = [f"Not measured: {line}." for line in results.missing()]
     notes += [f"{line}." for line in limits(results)]
-    lines = behind(results)
+    return notes + ahead(results, MAIN)
+
+
+def ahead(results, figures):
+    lines = behind(results, figures)
     if lines:
-        notes.append(f"{OURS} is not ahead of a peer in: {'; '.join(lines)}.")
-    else:
-        notes.append(f"{OURS} is ahead of {' and '.join(PEERS)} in every row.")
-    return notes
+        return [f"{OURS} is not ahead of a peer in: {'; '.join(lines)}."]
+    return [f"{OURS} is ahead of {' and '.join(PEERS)} in every row."]
 
 
 def bullets(notes):
@@ -138,10 +153,31 @@ may arrive as it left. Checksums are left to the device on both.
 """
 
 
+def stranger_section(results):
+    notes = [f"{line}." for line in light(results)] + ahead(results, STRANGER)
+    return f"""
+## Under handshakes that are none
+
+One TCP stream while a third namespace, with a veth of its own to the receiving end, sends {RATE:,}
+datagrams of {SIZE} bytes a second to the tunnel's port: handshake initiations, of the right type
+and random otherwise, with the right MAC1, for which one has to know the receiver's public key, or a
+wrong one. {OPENVPN} has no MAC1: it gets the first message of its own handshake.
+
+The sender needs cores that the tunnel is then without: here it shares this machine. The fair
+measure is therefore what is left beside the same datagrams to a port whose socket nobody reads.
+
+{bold_table(results, STRANGER)}
+
+{bullets(notes)}
+"""
+
+
 def page(results, facts, images):
     plan = QUICK if facts["quick"] else FULL
-    wire_like = wire_section(results[WIRE]) if WIRE in results else ""
+    others = wire_section(results[WIRE]) if WIRE in results else ""
     results = results[VETH]
+    if results.measured(STRANGER):
+        others += stranger_section(results)
     bare = results.bare()
     bare_text = f" ({bare * 1e6:.1f} µs here)" if bare else ""
     rates = [(name, results.raw(name, "busy_stream")) for name in CONTENDERS]
@@ -172,7 +208,7 @@ They are medians of the ratios within each round.
 {bold_table(results)}
 
 {bullets(notes)}
-{wire_like}
+{others}
 ## Machine and versions
 
 | | |
@@ -212,6 +248,11 @@ point to point with TLS and pinned certificates; everything else as openvpn has 
   another core waits several times longer than one that stays.
 - **Beside TCP**: the same while a TCP stream runs in the same direction: one that takes what it
   can get{streams}, and one that the sender's TCP paces to 250 Mbit/s.
+- **Initiations**: each kind beside a TCP stream of its own, once that is past its start, and what
+  of it arrives in {plan.stranger_seconds} s; the undisturbed rate is the mean of one stream before
+  all kinds and one after. The sender is at the head of the run queue (`SCHED_FIFO`, if it may),
+  since a network does not wait for those it reaches; its CPU time has in it what the kernel does
+  with a datagram up to the receiver's socket.
 - **CPU time**: user and system time of both daemons during the TCP stream, per 10^9 bytes that
   the receiver got.
 - **Memory**: of the end that has more: resident set after the handshake, and the highest it was
@@ -220,7 +261,8 @@ point to point with TLS and pinned certificates; everything else as openvpn has 
 - **Start**: from starting the first process until a datagram has been answered through the tunnel,
   with the handshake, and with the calls of `wg` and `ip` that configure both ends.
 
-The sources are `Tests/Bench`; `udpbench.c` there is the sender and receiver of datagrams.
+The sources are `Tests/Bench`; `udpbench.c` there is the sender and receiver of datagrams,
+`tcpbench.c` of the stream beside initiations.
 
 ## Again
 

@@ -14,7 +14,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "
 import chart
 import report
 from bench import build_udpbench, underlays
-from figures import CONTENDERS, FIGURES, NOTHING, OPENVPN, OURS, WIREGUARD_GO, Results
+from figures import CONTENDERS, FIGURES, MAIN, NOTHING, OPENVPN, OURS, WIREGUARD_GO, Results
 from lab import DirectPair, Lab, LabError, capture, run, tcp_transfer
 from underlay import VETH, WIRE, like_a_wire, together
 
@@ -69,13 +69,13 @@ def test_page_and_charts_are_whole(tmp_path):
     path = report.write(tmp_path, {VETH: found}, FACTS)
     page = path.read_text()
     for figure in FIGURES:
-        assert page.count(f"| {figure.title} |") == 1
+        assert page.count(f"| {figure.title} | {figure.unit} |") == 1
     assert "On a wire-like underlay" not in page
     for image in ("throughput", "cost"):
         assert f"Benchmarks/{image}.svg" in page
         xml.dom.minidom.parse(str(tmp_path / "Benchmarks" / f"{image}.svg"))
     drawn = [key for _, keys in report.CHARTS.values() for key in keys]
-    assert sorted(drawn) == sorted(FIGURE)
+    assert sorted(drawn) == sorted(figure.key for figure in MAIN)
 
 
 def test_what_was_measured_on_a_wire_is_in_a_table_of_its_own():
