@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "Lab"))
 
 import report
 from contenders import KINDS, REPOSITORY, find_gateway, versions
-from figures import CONTENDERS, FIGURES, GROUPS, NOTHING, OURS, WIRE_GROUPS, Results
+from figures import (ALL, CONTENDERS, FIGURES, GROUPS, MORE_PEERS, NOTHING, OURS, WIRE_GROUPS,
+                     Results)
 from lab import Lab, LabError, enter_user_namespace, run
 from machine import Watch, describe
 from measure import FULL, QUICK, Session
@@ -44,7 +45,9 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="short measurements, no report")
     parser.add_argument("--only", action="append", default=[], metavar="WORD[,WORD]",
                         help=f"measurements ({', '.join(GROUPS)}) or contenders "
-                        f"({', '.join(map(word_for, CONTENDERS))})")
+                        f"({', '.join(map(word_for, ALL))})")
+    parser.add_argument("--all-peers", action="store_true",
+                        help=f"{' and '.join(MORE_PEERS)} too, which takes a third longer")
     parser.add_argument("--underlay", choices=["both", *UNDERLAYS], default="both",
                         help="veth: as the kernel makes it; wire: every packet crosses alone; both "
                         f"(the default): all on the veth, {' and '.join(WIRE_GROUPS)} on the wire")
@@ -56,12 +59,13 @@ def arguments():
     options.limit = LIMIT if options.rounds is None else float("inf")
     options.rounds = options.rounds or (1 if options.quick else 5)
     words = [word for many in options.only for word in many.split(",") if word]
-    names = {word_for(name): name for name in CONTENDERS}
+    names = {word_for(name): name for name in ALL}
     unknown = [word for word in words if word not in GROUPS and word not in names]
     if unknown:
         parser.error(f"--only does not know {', '.join(unknown)}")
     options.groups = [word for word in words if word in GROUPS] or GROUPS
-    options.contenders = [names[word] for word in words if word in names] or list(CONTENDERS)
+    options.contenders = [names[word] for word in words if word in names] or list(
+        ALL if options.all_peers else CONTENDERS)
     if NEEDS_NOTHING & set(options.groups):
         if NOTHING not in options.contenders:
             options.contenders.append(NOTHING)
@@ -104,7 +108,7 @@ def measure(name, underlay, options, udpbench, results, details, started):
     """One contender on one underlay in one round. What cannot be measured is told and left out."""
     plan = QUICK if options.quick else FULL
     number = len(results.rounds)
-    width = max(map(len, CONTENDERS))
+    width = max(map(len, ALL))
     print(f"[{time.monotonic() - started:4.0f} s] round {number}/{options.rounds}  "
           f"{underlay} {name:{width}}", end="", flush=True)
     figures = {figure.key: figure for figure in FIGURES}
@@ -141,7 +145,8 @@ def main():
     enter_user_namespace()
     started = time.monotonic()
     order = random.Random(options.seed)
-    results = {underlay: Results() for underlay in options.underlays}
+    columns = [name for name in ALL if name in CONTENDERS or name in options.contenders]
+    results = {underlay: Results(columns) for underlay in options.underlays}
     details, watch, rounds = [], Watch(), 0
     try:
         if OURS in options.contenders:
@@ -168,7 +173,7 @@ def main():
         print("\ninterrupted: nothing is left behind, nothing was written", file=sys.stderr)
         return 130
     facts = {
-        "machine": describe(), "versions": versions(), "complaints": watch.complaints(),
+        "machine": describe(), "versions": versions(columns), "complaints": watch.complaints(),
         "rounds": rounds, "seed": options.seed, "quick": options.quick,
         "seconds": time.monotonic() - started, "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }

@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 import initiations
-from figures import LIMIT, NOTHING, OPENVPN, OURS, OURS_AES, WIREGUARD_GO
+from figures import (LIMIT, NEBULA, NOTHING, OPENVPN, OPENVPN_CBC, OURS, OURS_AES,
+                     WIREGUARD_GO)
 from lab import DirectPair, LabError, OpenVPNPair, WireGuardGo, run
 from underlay import VETH, WIRE, like_a_wire
 
@@ -132,9 +133,11 @@ class OursWithoutCipher(WireGuard):
 
 
 class OpenVPN(Contender):
+    mtu, options = INNER_MTU, ()
+
     def start(self):
-        tunnel = OpenVPNPair(
-            self.right, self.left, self.pair.address(1), mtu=INNER_MTU, log_pause=0.005)
+        tunnel = OpenVPNPair(self.right, self.left, self.pair.address(1), mtu=self.mtu,
+                             options=self.options, log_pause=0.005)
         self.processes, self.port = [tunnel.client, tunnel.server], 1194
         self.address = tunnel.addresses[0]
         return tunnel.started
@@ -143,11 +146,52 @@ class OpenVPN(Contender):
         return {"right": initiations.openvpn()}
 
 
+class OpenVPNWithCBC(OpenVPN):
+    mtu, options = 1300, ("--data-ciphers", "AES-256-CBC", "--auth", "SHA256")
+
+
+class Nebula(Contender):
+    """Two hosts that one CA has signed and that know each other's address: no lighthouse."""
+
+    port = 4242
+
+    def start(self):
+        directory = self.lab.directory
+        ca = ["-ca-crt", directory / "ca.crt", "-ca-key", directory / "ca.key"]
+        run("nebula-cert", "ca", "-name", "bench", "-out-crt", ca[1], "-out-key", ca[3])
+        inner = "10.83.0.1", "10.83.0.2"
+        for n, node in enumerate(self.pair.nodes):
+            files = directory / f"{node.name}.crt", directory / f"{node.name}.key"
+            run("nebula-cert", "sign", *ca, "-name", node.name, "-ip", f"{inner[n]}/24",
+                "-out-crt", files[0], "-out-key", files[1])
+            other = f"{self.pair.address(1 - n)}:{self.port}"
+            everyone = [{"port": "any", "proto": "any", "host": "any"}]
+            # JSON is YAML.
+            (directory / f"{node.name}.yml").write_text(json.dumps({
+                "pki": dict(zip(("ca", "cert", "key"), map(str, (ca[1], *files)))),
+                "static_host_map": {inner[1 - n]: [other]},
+                "lighthouse": {"am_lighthouse": False, "hosts": []},
+                "listen": {"host": "0.0.0.0", "port": self.port},
+                "tun": {"dev": "nebula", "mtu": INNER_MTU},
+                "firewall": {"outbound": everyone, "inbound": everyone}}))
+        started = time.monotonic()  # the certificates are made once, before
+        self.processes = [node.start("nebula", "-config", directory / f"{node.name}.yml")
+                          for node in self.pair.nodes]
+        for process in self.processes:
+            process.wait_for("Nebula interface is active", longest_pause=0.005)
+        self.address = inner[1]
+        return started
+
+    def bogus(self):
+        return {"right": initiations.nebula()}
+
+
 KINDS = {OURS: Ours, OURS_AES: OursWithAES, LIMIT: OursWithoutCipher,
-         WIREGUARD_GO: WireGuard, OPENVPN: OpenVPN, NOTHING: NoTunnel}
+         WIREGUARD_GO: WireGuard, OPENVPN: OpenVPN, OPENVPN_CBC: OpenVPNWithCBC, NEBULA: Nebula,
+         NOTHING: NoTunnel}
 
 
-def versions():
+def versions(contenders):
     """What each contender says that it is."""
     def first_line(*command):
         try:
@@ -165,5 +209,6 @@ def versions():
         OURS: first_line(str(find_gateway()), "--version"),
         WIREGUARD_GO: package("wireguard-go"),
         OPENVPN: package("openvpn") + (f" with {ssl[0]}" if ssl else ""),
+        **({NEBULA: package("nebula")} if NEBULA in contenders else {}),
         "iperf3": package("iperf3"),
     }

@@ -1,5 +1,6 @@
 """What is measured, and what the numbers of several rounds say together."""
 
+import math
 import statistics
 from dataclasses import dataclass
 
@@ -7,8 +8,11 @@ OURS, WIREGUARD_GO, OPENVPN, NOTHING = "slice-gateway", "wireguard-go", "openvpn
 OURS_AES = "slice-gateway, AES"
 # The same program with a library in IPsec-MB's place that copies: the limit of its packet path.
 LIMIT = "without a cipher"
+OPENVPN_CBC, NEBULA = "openvpn, CBC", "nebula"
 PEERS = WIREGUARD_GO, OPENVPN
+MORE_PEERS = OPENVPN_CBC, NEBULA  # measured if asked for
 CONTENDERS = OURS, OURS_AES, LIMIT, *PEERS, NOTHING
+ALL = OURS, OURS_AES, LIMIT, *PEERS, *MORE_PEERS, NOTHING
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,10 @@ class Spread:
 class Results:
     """rounds[n][contender][key]: a number, or None where it could not be measured."""
 
-    def __init__(self):
+    def __init__(self, contenders=CONTENDERS):
+        """`contenders` have a column each, in this order."""
+        self.contenders = contenders
+        self.peers = [name for name in contenders if name in (*PEERS, *MORE_PEERS)]
         self.rounds = []
         self.failures = []
 
@@ -135,20 +142,24 @@ class Results:
         ratios = []
         for one in self.rounds:
             ours, theirs = (self.value(one, name, figure.key) for name in (one_of_ours, peer))
-            if ours is None or theirs is None or ours <= 0 or theirs <= 0:
+            if ours is None or theirs is None:
                 continue
-            ratios.append(ours / theirs if figure.more_is_better else theirs / ours)
+            more, less = (ours, theirs) if figure.more_is_better else (theirs, ours)
+            if figure.more_is_better and max(more, less) > 0:
+                ratios.append(more / less if less else math.inf)  # one may carry nothing at all
+            elif more > 0 and less > 0:
+                ratios.append(more / less)
         return Spread.of(ratios)
 
     def measured(self, figures=FIGURES):
         return [figure for figure in figures
-                if any(self.spread(name, figure.key) for name in CONTENDERS)]
+                if any(self.spread(name, figure.key) for name in self.contenders)]
 
     def behind(self, figures=FIGURES):
         """Figures in which ours is not ahead of a peer: (figure, peer, advantage)."""
         found = []
         for figure in figures:
-            for peer in PEERS:
+            for peer in self.peers:
                 advantage = self.advantage(figure, peer)
                 if advantage is not None and advantage.median <= 1:
                     found.append((figure, peer, advantage))

@@ -32,3 +32,12 @@ def openvpn():
     for _ in range(COUNT):
         start = bytes([7 << 3]) + source.randbytes(8) + bytes(1 + 4)
         yield start + source.randbytes(SIZE - len(start))
+
+
+def nebula():
+    """A header of version 1 for the first message of IX: no index yet, message 1. Ephemeral and
+    static key follow in the clear, and what is to be a certificate."""
+    source = random.Random(1)
+    for _ in range(COUNT):
+        start = bytes([1 << 4]) + bytes(3 + 4 + 7) + b"\x01"
+        yield start + source.randbytes(SIZE - len(start))

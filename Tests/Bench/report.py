@@ -1,7 +1,8 @@
 """The results as text for a terminal, and as Docs/Benchmarks.md with its charts."""
 
 import chart
-from figures import CONTENDERS, LIMIT, MAIN, OPENVPN, OURS, OURS_AES, PEERS, STRANGER, STRANGERS
+from figures import (LIMIT, MAIN, NEBULA, OPENVPN, OPENVPN_CBC, OURS, OURS_AES, STRANGER, STRANGERS,
+                     WIREGUARD_GO)
 from initiations import SIZE
 from measure import ALLOWED_LOSS, FULL, QUICK
 from stranger import RATE
@@ -14,6 +15,13 @@ CHARTS = {
               "start"]),
 }
 TITLES = {VETH: "", WIRE: "on a wire-like underlay"}
+# How the peers that are not in every run are set up.
+MORE = {
+    OPENVPN_CBC: "the same with `--tun-mtu 1300 --data-ciphers AES-256-CBC --auth SHA256`, as "
+    "another overlay of slices has it",
+    NEBULA: "`nebula` on both ends with certificates of one CA, MTU 1420, each other's address in "
+    "`static_host_map` and no lighthouse; everything else as nebula has it by itself (AES)",
+}
 LIGHT = 0.95  # of the rate that a stranger was to send at
 
 
@@ -28,13 +36,14 @@ def cell(results, figure, name):
 
 
 def times(advantage):
-    return "-" if advantage is None else f"{advantage.median:.2f}"
+    return "-" if advantage is None else f"{advantage.median:.2f}".replace("inf", "∞")
 
 
 def rows(results, figures):
-    header = ["", "unit", *CONTENDERS, *[f"x {peer}" for peer in PEERS]]
-    table = [[figure.title, figure.unit, *[cell(results, figure, name) for name in CONTENDERS],
-              *[times(results.advantage(figure, peer)) for peer in PEERS]]
+    header = ["", "unit", *results.contenders, *[f"x {peer}" for peer in results.peers]]
+    table = [[figure.title, figure.unit,
+              *[cell(results, figure, name) for name in results.contenders],
+              *[times(results.advantage(figure, peer)) for peer in results.peers]]
              for figure in results.measured(figures)]
     return header, table
 
@@ -51,7 +60,7 @@ def limits(results):
         if figure.key not in ("tcp1", "tcp4", "cpu", "pps64"):
             continue
         plain, aes = (results.advantage(figure, LIMIT, one) for one in (OURS, OURS_AES))
-        beside = [f"{found.median:.1f} times better than {peer}" for peer in PEERS
+        beside = [f"{found.median:.1f} times better than {peer}" for peer in results.peers
                   if (found := results.advantage(figure, peer, OURS_AES))]
         if plain and aes:
             lines.append(
@@ -70,7 +79,7 @@ def aligned(header, table):
 def light(results):
     """Where a stranger could not send as much as it was to."""
     return [f"{name} was sent {spread.median / 1e3:.0f} kpps only ({title})"
-            for kind, title in STRANGERS.items() for name in CONTENDERS
+            for kind, title in STRANGERS.items() for name in results.contenders
             if (spread := results.raw(name, f"sent_{kind}")) and spread.median < LIGHT * RATE]
 
 
@@ -132,7 +141,7 @@ def ahead(results, figures):
     lines = behind(results, figures)
     if lines:
         return [f"{OURS} is not ahead of a peer in: {'; '.join(lines)}."]
-    return [f"{OURS} is ahead of {' and '.join(PEERS)} in every row."]
+    return [f"{OURS} is ahead of {' and '.join(results.peers)} in every row."]
 
 
 def bullets(notes):
@@ -161,7 +170,9 @@ def stranger_section(results):
 One TCP stream while a third namespace, with a veth of its own to the receiving end, sends {RATE:,}
 datagrams of {SIZE} bytes a second to the tunnel's port: handshake initiations, of the right type
 and random otherwise, with the right MAC1, for which one has to know the receiver's public key, or a
-wrong one. {OPENVPN} has no MAC1: it gets the first message of its own handshake.
+wrong one. Peers other than {WIREGUARD_GO} have no MAC1: they get first messages of their own
+handshakes. {OPENVPN}'s limits on new sessions are those of its server mode, which point to point
+has not.
 
 The sender needs cores that the tunnel is then without: here it shares this machine. The fair
 measure is therefore what is left beside the same datagrams to a port whose socket nobody reads.
@@ -180,9 +191,10 @@ def page(results, facts, images):
         others += stranger_section(results)
     bare = results.bare()
     bare_text = f" ({bare * 1e6:.1f} µs here)" if bare else ""
-    rates = [(name, results.raw(name, "busy_stream")) for name in CONTENDERS]
+    rates = [(name, results.raw(name, "busy_stream")) for name in results.contenders]
     streams = ", ".join(f"{name} {rate.median / 1e9:.2f}" for name, rate in rates if rate)
     streams = f" ({streams} Gbit/s here, and so not the same load)" if streams else ""
+    more = "".join(f"| {name} | {MORE[name]} |\n" for name in results.contenders if name in MORE)
     notes = [f"The machine was not quiet: {line}." for line in facts["complaints"]]
     notes += standing(results)
     if not facts["complaints"]:
@@ -233,7 +245,7 @@ each underlay, in an order shuffled with seed {facts["seed"]}. The run took
 | wireguard-go | `wireguard-go -f IF` on both ends, configured the same way, MTU 1420 |
 | openvpn | `--proto udp --tun-mtu 1420 --data-ciphers AES-256-GCM --auth none --disable-dco`, \
 point to point with TLS and pinned certificates; everything else as openvpn has it by itself |
-| no tunnel | the veth itself: what the machine can do at most |
+{more}| no tunnel | the veth itself: what the machine can do at most |
 
 - **TCP**: iperf3, {plan.tcp_seconds} s each, what the receiver got.
 - **UDP without loss**: the highest rate at which at most {ALLOWED_LOSS:.1%} is lost, found by
@@ -267,6 +279,7 @@ The sources are `Tests/Bench`; `udpbench.c` there is the sender and receiver of 
 ## Again
 
     make bench-tunnel                                 # all of it, and this page
+    make bench-tunnel BENCH_FLAGS="--all-peers"       # with openvpn's CBC and nebula
     make bench-tunnel BENCH_FLAGS="--quick"           # short, and no page
     make bench-tunnel BENCH_FLAGS="--only rtt,udp64 --rounds 3 --json figures.json"
     make bench-tunnel BENCH_FLAGS="--underlay wire"   # everything where packets cross alone

@@ -13,8 +13,10 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "
 
 import chart
 import report
-from bench import build_udpbench, underlays
-from figures import CONTENDERS, FIGURES, MAIN, NOTHING, OPENVPN, OURS, WIREGUARD_GO, Results
+from bench import arguments, build_udpbench, underlays
+from contenders import Nebula, OpenVPNWithCBC
+from figures import (ALL, CONTENDERS, FIGURES, MAIN, MORE_PEERS, NOTHING, OPENVPN, OURS,
+                     WIREGUARD_GO, Results)
 from lab import DirectPair, Lab, LabError, capture, run, tcp_transfer
 from underlay import VETH, WIRE, like_a_wire, together
 
@@ -49,6 +51,17 @@ def test_round_trips_are_told_without_the_wire():
     assert found.spread(NOTHING, "rtt50") is None
     assert found.advantage(FIGURE["rtt50"], OPENVPN).median == (40 / 20 + 15 / 30) / 2
     assert found.advantage(FIGURE["rtt99"], OPENVPN) is None
+
+
+def test_who_carries_nothing_is_infinitely_behind():
+    found = results({OURS: {"kept_right": 0.5}, OPENVPN: {"kept_right": 0.0},
+                     WIREGUARD_GO: {"kept_right": 0.0}})
+    assert report.times(found.advantage(FIGURE["kept_right"], OPENVPN)) == "∞"
+    found = results({OURS: {"kept_right": 0.0}, OPENVPN: {"kept_right": 0.5},
+                     WIREGUARD_GO: {"kept_right": 0.0}})
+    assert found.advantage(FIGURE["kept_right"], OPENVPN).median == 0
+    assert found.advantage(FIGURE["kept_right"], WIREGUARD_GO) is None
+    assert [peer for _, peer, _ in found.behind()] == [OPENVPN]
 
 
 def test_what_is_missing_or_behind_is_said():
@@ -141,6 +154,41 @@ def test_an_offload_that_stays_is_told():
 
     with pytest.raises(LabError, match="eth0 is not like a wire: rx-gro-hw cannot be turned off"):
         like_a_wire(Stubborn(), "eth0")
+
+
+def test_more_peers_have_columns_of_their_own(tmp_path):
+    found = Results(ALL)
+    found.new_round()
+    for n, name in enumerate(ALL):
+        found.add(name, {"tcp1": 1e9 * 2**n})
+    page = report.write(tmp_path, {VETH: found}, FACTS).read_text()
+    assert "| x wireguard-go | x openvpn | x openvpn, CBC | x nebula |" in page
+    assert "| 8.00 | 16.0 | 32.0 | 64.0 | 128 | 0.12 | 0.06 | 0.03 | 0.02 |" in page
+    assert "0.02 times nebula" in page and "--data-ciphers AES-256-CBC" in page
+    drawing = (tmp_path / "Benchmarks/throughput.svg").read_text()
+    assert "nebula" in drawing and len(set(chart.COLOURS)) >= len(ALL)
+    page = report.page({VETH: results({})}, FACTS, "")
+    assert "nebula |" not in page and "CBC" not in page.split("## Again")[0]
+
+
+@pytest.mark.parametrize("words,more", [
+    ([], []), (["--all-peers"], list(MORE_PEERS)), (["--only", "tcp,nebula"], ["nebula"])])
+def test_more_peers_are_measured_if_asked_for(monkeypatch, words, more):
+    monkeypatch.setattr(sys, "argv", ["bench.py", *words])
+    assert [name for name in arguments().contenders if name in MORE_PEERS] == more
+
+
+@pytest.mark.parametrize("kind,device,mtu,said", [
+    (OpenVPNWithCBC, "tun0", 1300, "Data Channel: cipher 'AES-256-CBC', auth 'SHA256'"),
+    (Nebula, "nebula", 1420, "Handshake message received")])
+def test_more_peers_are_what_the_page_says(tmp_path, kind, device, mtu, said):
+    with Lab() as lab:
+        one = kind(lab, build_udpbench(tmp_path))  # has answered through the tunnel
+        assert len(one.pids) == 2
+        for node in one.left, one.right:
+            assert f"mtu {mtu} " in node.run("ip", "link", "show", device).stdout
+        for process in one.processes:
+            assert said in process.output()
 
 
 def test_a_bar_beyond_the_tunnels_is_cut_and_keeps_its_number():
