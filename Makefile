@@ -21,8 +21,8 @@ BUILD_PACKAGES := libsodium-dev libmnl-dev libnftables-dev libyaml-dev zlib1g-de
 	$(if $(filter x86_64,$(shell uname -m)),libipsec-mb-dev)
 RUN_PACKAGES := iproute2 iputils-ping nftables procps kcat python3-pip
 TEST_PACKAGES := $(RUN_PACKAGES) python3-pytest python3-cryptography wireguard-go \
-	wireguard-tools openvpn openssl iperf3 tcpdump socat util-linux libcap2-bin systemd gcc \
-	librdkafka-dev containernetworking-plugins podman crun busybox-static valgrind \
+	wireguard-tools openvpn openssl nebula iperf3 ethtool tcpdump socat util-linux libcap2-bin \
+	systemd gcc librdkafka-dev containernetworking-plugins podman crun busybox-static valgrind \
 	python3-jsonschema python3-yaml dnsutils
 
 .PHONY: help deps deps-build deps-run deps-test build programs demo test bench bench-tunnel \

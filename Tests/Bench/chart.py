@@ -2,9 +2,7 @@
 
 from html import escape
 
-from figures import CONTENDERS
-
-COLOURS = "#2f81f7", "#c98500", "#3a9d5d", "#8b949e", "#a371f7", "#d1586b"
+COLOURS = "#2f81f7", "#c98500", "#3a9d5d", "#8b949e", "#a371f7", "#d1586b", "#1fa7a7", "#b08d57"
 LETTER = 7.2
 WIDTH, MARGIN = 760, 12
 LABEL_WIDTH, VALUE_WIDTH = 112, 92
@@ -20,8 +18,9 @@ STYLE = """
     }"""
 
 
-def draw(title, figures, results, names=CONTENDERS):
-    """`names` are the bars of each panel, top to bottom."""
+def draw(title, figures, results, names=None):
+    """`names` are the bars of each panel, top to bottom; all contenders, if not said."""
+    names = names or results.contenders
     parts, y = [], MARGIN + 14
     parts.append(f'<text class="title" x="{MARGIN}" y="{y}">{escape(title)}</text>')
     y += SPACE

@@ -1,6 +1,8 @@
 """The contenders, each set up the same way: two namespaces, one veth, MTU 1500 outside and 1420
 inside, one peer, IPv4."""
 
+import base64
+import json
 import os
 import re
 import shutil
@@ -8,8 +10,11 @@ import subprocess
 import time
 from pathlib import Path
 
-from figures import LIMIT, NOTHING, OPENVPN, OURS, OURS_AES, WIREGUARD_GO
+import initiations
+from figures import (LIMIT, NEBULA, NOTHING, OPENVPN, OPENVPN_CBC, OURS, OURS_AES,
+                     WIREGUARD_GO)
 from lab import DirectPair, LabError, OpenVPNPair, WireGuardGo, run
+from underlay import VETH, WIRE, like_a_wire
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 OUTER_MTU, INNER_MTU = 1500, 1420
@@ -29,14 +34,26 @@ def find_gateway():
 class Contender:
     """A tunnel that is up and has answered once. `address` is the far end's, inside the tunnel."""
 
-    def __init__(self, lab, udpbench):
+    def __init__(self, lab, udpbench, underlay=VETH):
         self.lab = lab
+        self.udpbench = udpbench
         self.pair = DirectPair(lab, mtu=OUTER_MTU)
         self.left, self.right = self.pair.nodes
+        if underlay == WIRE:
+            for node in self.pair.nodes:
+                like_a_wire(node, "eth0")
         started = self.start()
         run(udpbench, "first", self.left.path, self.right.path, self.address, 10)
         self.start_seconds = time.monotonic() - started
         self.pids = [process.pid for process in self.processes]
+
+
+    def warm_up(self):
+        """What must be before bulk is carried."""
+
+    def bogus(self):
+        """What a stranger can send to `port` of the far end, by the kind of it."""
+        return {}
 
 
 class NoTunnel(Contender):
@@ -60,7 +77,12 @@ class WireGuard(Contender):
                          endpoint=f"{self.pair.address(1 - n)}:{other.port}")
         self.processes = [end.process for end in ends]
         self.address = "10.83.0.2"
+        self.public, self.port = base64.b64decode(ends[1].public), ends[1].port
         return started
+
+    def bogus(self):
+        return {"wrong": initiations.wireguard(self.public, False),
+                "right": initiations.wireguard(self.public, True)}  # the worse is last
 
 
 class Ours(WireGuard):
@@ -78,6 +100,8 @@ class OursWithAES(WireGuard):
 class OursWithoutCipher(WireGuard):
     """What the loop could carry if ciphers cost nothing (see nullcipher.c)."""
 
+    is_warm = False
+
     def start(self):
         compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
         if not Path("/usr/include/intel-ipsec-mb.h").exists():
@@ -89,21 +113,85 @@ class OursWithoutCipher(WireGuard):
                         "wireguard", "-f")
         return super().start()
 
+    def bogus(self):
+        return {}  # its handshakes are those of the others
+
+    def warm_up(self):
+        """Each thread takes the library at its first batch or after 1,000 packets, and does not
+        understand one that has not: a TCP would wait for packets that are refused. Datagrams
+        pass until all have it."""
+        if self.is_warm:
+            return
+        ends = (self.left, self.right, "10.83.0.2"), (self.right, self.left, "10.83.0.1")
+        for whole in (False, True):
+            for source, sink, address in ends:
+                seen = json.loads(run(self.udpbench, "flow", source.path, sink.path, address, 64,
+                                      20_000, 0.05 if whole else 0.5).stdout)
+                if whole and seen["received"] < seen["sent"] / 2:
+                    raise LabError(f"the ends do not understand each other: {seen}")
+        self.is_warm = True
+
 
 class OpenVPN(Contender):
+    mtu, options = INNER_MTU, ()
+
     def start(self):
-        tunnel = OpenVPNPair(
-            self.right, self.left, self.pair.address(1), mtu=INNER_MTU, log_pause=0.005)
-        self.processes = [tunnel.client, tunnel.server]
+        tunnel = OpenVPNPair(self.right, self.left, self.pair.address(1), mtu=self.mtu,
+                             options=self.options, log_pause=0.005)
+        self.processes, self.port = [tunnel.client, tunnel.server], 1194
         self.address = tunnel.addresses[0]
         return tunnel.started
 
+    def bogus(self):
+        return {"right": initiations.openvpn()}
+
+
+class OpenVPNWithCBC(OpenVPN):
+    mtu, options = 1300, ("--data-ciphers", "AES-256-CBC", "--auth", "SHA256")
+
+
+class Nebula(Contender):
+    """Two hosts that one CA has signed and that know each other's address: no lighthouse."""
+
+    port = 4242
+
+    def start(self):
+        directory = self.lab.directory
+        ca = ["-ca-crt", directory / "ca.crt", "-ca-key", directory / "ca.key"]
+        run("nebula-cert", "ca", "-name", "bench", "-out-crt", ca[1], "-out-key", ca[3])
+        inner = "10.83.0.1", "10.83.0.2"
+        for n, node in enumerate(self.pair.nodes):
+            files = directory / f"{node.name}.crt", directory / f"{node.name}.key"
+            run("nebula-cert", "sign", *ca, "-name", node.name, "-ip", f"{inner[n]}/24",
+                "-out-crt", files[0], "-out-key", files[1])
+            other = f"{self.pair.address(1 - n)}:{self.port}"
+            everyone = [{"port": "any", "proto": "any", "host": "any"}]
+            # JSON is YAML.
+            (directory / f"{node.name}.yml").write_text(json.dumps({
+                "pki": dict(zip(("ca", "cert", "key"), map(str, (ca[1], *files)))),
+                "static_host_map": {inner[1 - n]: [other]},
+                "lighthouse": {"am_lighthouse": False, "hosts": []},
+                "listen": {"host": "0.0.0.0", "port": self.port},
+                "tun": {"dev": "nebula", "mtu": INNER_MTU},
+                "firewall": {"outbound": everyone, "inbound": everyone}}))
+        started = time.monotonic()  # the certificates are made once, before
+        self.processes = [node.start("nebula", "-config", directory / f"{node.name}.yml")
+                          for node in self.pair.nodes]
+        for process in self.processes:
+            process.wait_for("Nebula interface is active", longest_pause=0.005)
+        self.address = inner[1]
+        return started
+
+    def bogus(self):
+        return {"right": initiations.nebula()}
+
 
 KINDS = {OURS: Ours, OURS_AES: OursWithAES, LIMIT: OursWithoutCipher,
-         WIREGUARD_GO: WireGuard, OPENVPN: OpenVPN, NOTHING: NoTunnel}
+         WIREGUARD_GO: WireGuard, OPENVPN: OpenVPN, OPENVPN_CBC: OpenVPNWithCBC, NEBULA: Nebula,
+         NOTHING: NoTunnel}
 
 
-def versions():
+def versions(contenders):
     """What each contender says that it is."""
     def first_line(*command):
         try:
@@ -121,5 +209,6 @@ def versions():
         OURS: first_line(str(find_gateway()), "--version"),
         WIREGUARD_GO: package("wireguard-go"),
         OPENVPN: package("openvpn") + (f" with {ssl[0]}" if ssl else ""),
+        **({NEBULA: package("nebula")} if NEBULA in contenders else {}),
         "iperf3": package("iperf3"),
     }

@@ -1,5 +1,6 @@
 """What is measured, and what the numbers of several rounds say together."""
 
+import math
 import statistics
 from dataclasses import dataclass
 
@@ -7,8 +8,11 @@ OURS, WIREGUARD_GO, OPENVPN, NOTHING = "slice-gateway", "wireguard-go", "openvpn
 OURS_AES = "slice-gateway, AES"
 # The same program with a library in IPsec-MB's place that copies: the limit of its packet path.
 LIMIT = "without a cipher"
+OPENVPN_CBC, NEBULA = "openvpn, CBC", "nebula"
 PEERS = WIREGUARD_GO, OPENVPN
+MORE_PEERS = OPENVPN_CBC, NEBULA  # measured if asked for
 CONTENDERS = OURS, OURS_AES, LIMIT, *PEERS, NOTHING
+ALL = OURS, OURS_AES, LIMIT, *PEERS, *MORE_PEERS, NOTHING
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Figure:
     scale: float
     more_is_better: bool
     group: str  # the measurement that yields it: a word for --only
+    is_contest: bool = True  # whether it says anything to be better than another
 
     def show(self, value):
         if value is None:
@@ -30,7 +35,7 @@ class Figure:
         return f"{value:,.{digits}f}"
 
 
-FIGURES = [
+MAIN = [
     Figure("tcp1", "TCP, 1 stream", "Gbit/s", 1e-9, True, "tcp"),
     Figure("tcp4", "TCP, 4 streams", "Gbit/s", 1e-9, True, "tcp"),
     Figure("pps64", "UDP of 64 bytes without loss", "kpps", 1e-3, True, "udp64"),
@@ -48,7 +53,29 @@ FIGURES = [
     Figure("peak", "Resident memory of one end, peak", "MiB", 2**-20, False, "memory"),
     Figure("start", "Start of both ends to the first answer", "ms", 1e3, False, "start"),
 ]
+# TCP while a stranger sends what looks like the start of a handshake.
+STRANGERS = {"right": "MAC1 right", "wrong": "MAC1 wrong", "nobody": "to nobody"}
+STRANGER = [
+    Figure("undisturbed", "TCP, 1 stream, undisturbed", "Gbit/s", 1e-9, True, "initiations", False),
+    Figure("kept_right", "TCP under initiations, MAC1 right", "% of undisturbed", 100, True,
+           "initiations"),
+    Figure("kept_wrong", "TCP under initiations, MAC1 wrong", "% of undisturbed", 100, True,
+           "initiations"),
+    Figure("kept_nobody", "TCP beside as many to nobody", "% of undisturbed", 100, True,
+           "initiations", False),
+    Figure("fair_right", "TCP under initiations, MAC1 right", "% of beside nobody's", 100, True,
+           "initiations"),
+    Figure("fair_wrong", "TCP under initiations, MAC1 wrong", "% of beside nobody's", 100, True,
+           "initiations"),
+    *[Figure(f"sent_{kind}", f"Really sent, {title}", "kpps", 1e-3, True, "initiations", False)
+      for kind, title in STRANGERS.items()],
+    *[Figure(f"used_{kind}", f"CPU of the sender, {title}", "% of a core", 100, False,
+             "initiations", False) for kind, title in STRANGERS.items()],
+]
+FIGURES = MAIN + STRANGER
 GROUPS = list(dict.fromkeys(figure.group for figure in FIGURES))
+# What is also measured where every packet crosses alone: how much of the rest does so by itself.
+WIRE_GROUPS = "tcp", "udp64"
 # What of the above is a time from which the wire's own is taken away.
 ADDED = "rtt50", "rtt99", "busy50", "busy99", "steady50", "steady99"
 
@@ -71,7 +98,10 @@ class Spread:
 class Results:
     """rounds[n][contender][key]: a number, or None where it could not be measured."""
 
-    def __init__(self):
+    def __init__(self, contenders=CONTENDERS):
+        """`contenders` have a column each, in this order."""
+        self.contenders = contenders
+        self.peers = [name for name in contenders if name in (*PEERS, *MORE_PEERS)]
         self.rounds = []
         self.failures = []
 
@@ -88,10 +118,10 @@ class Results:
             return value
         if contender == NOTHING:
             return None
-        wire = self.wire()
-        return None if wire is None else value - wire
+        bare = self.bare()
+        return None if bare is None else value - bare
 
-    def wire(self):
+    def bare(self):
         """The round-trip time without a tunnel: the least median of all rounds, the same for all.
         Two processes on one core answer each other several times faster than on two, and where
         they run is the scheduler's whim."""
@@ -107,23 +137,29 @@ class Results:
 
     def advantage(self, figure, peer, one_of_ours=OURS):
         """How many times better ours is: per round, so that a machine that drifts moves both."""
+        if not figure.is_contest:
+            return None
         ratios = []
         for one in self.rounds:
             ours, theirs = (self.value(one, name, figure.key) for name in (one_of_ours, peer))
-            if ours is None or theirs is None or ours <= 0 or theirs <= 0:
+            if ours is None or theirs is None:
                 continue
-            ratios.append(ours / theirs if figure.more_is_better else theirs / ours)
+            more, less = (ours, theirs) if figure.more_is_better else (theirs, ours)
+            if figure.more_is_better and max(more, less) > 0:
+                ratios.append(more / less if less else math.inf)  # one may carry nothing at all
+            elif more > 0 and less > 0:
+                ratios.append(more / less)
         return Spread.of(ratios)
 
-    def measured(self):
-        return [figure for figure in FIGURES
-                if any(self.spread(name, figure.key) for name in CONTENDERS)]
+    def measured(self, figures=FIGURES):
+        return [figure for figure in figures
+                if any(self.spread(name, figure.key) for name in self.contenders)]
 
-    def behind(self):
+    def behind(self, figures=FIGURES):
         """Figures in which ours is not ahead of a peer: (figure, peer, advantage)."""
         found = []
-        for figure in FIGURES:
-            for peer in PEERS:
+        for figure in figures:
+            for peer in self.peers:
                 advantage = self.advantage(figure, peer)
                 if advantage is not None and advantage.median <= 1:
                     found.append((figure, peer, advantage))

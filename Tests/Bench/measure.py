@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import LabError, iperf3, run
+from stranger import NOBODY, Stranger, TCPStream
 
 ALLOWED_LOSS = 0.001
 IDLE_SECONDS = 2  # without a packet, for every contender alike
 STEADY_RATE = 250_000_000  # bit/s: what the slowest contender carries with ease
+STARTS = 0.7  # seconds in which a TCP stream is past its start-up
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -29,12 +31,13 @@ class Plan:
     rounds: int
     pong_seconds: float
     beside_seconds: float  # the same beside a TCP stream
+    stranger_seconds: float  # TCP beside what a stranger sends
 
 
 FULL = Plan(tcp_seconds=3, trial_seconds=0.4, steps=6, flood_seconds=1, pongs=12, rounds=5_100,
-            pong_seconds=3, beside_seconds=2)
+            pong_seconds=3, beside_seconds=2, stranger_seconds=3)
 QUICK = Plan(tcp_seconds=1, trial_seconds=0.2, steps=5, flood_seconds=0.5, pongs=3,
-             rounds=2_100, pong_seconds=1, beside_seconds=1)
+             rounds=2_100, pong_seconds=1, beside_seconds=1, stranger_seconds=1)
 
 class Session:
     """Measures one contender that is up."""
@@ -77,6 +80,7 @@ class Session:
             self.note("peak", self._memory("VmHWM"))
 
     def tcp(self):
+        self.contender.warm_up()
         before = self._cpu_seconds()
         for key, streams in (("tcp1", 1), ("tcp4", 4)):
             received = self._transfer(streams, self.plan.tcp_seconds)
@@ -106,13 +110,45 @@ class Session:
         """Beside a TCP stream that is the same for all."""
         self._beside("steady", "--fq-rate", STEADY_RATE)
 
+    def initiations(self):
+        """One TCP stream while a stranger sends what looks like the start of a handshake, beside
+        the same while it sends as much to nobody: the cores that it needs itself are shared too.
+        Undisturbed both before and after, so that a machine that drifts moves both."""
+        one, plan = self.contender, self.plan
+        kinds = one.bogus()
+        if not kinds:
+            return
+        stranger = Stranger(one)
+        before, beside = self._stream(), {}
+        for kind, datagrams in {"nobody": one.bogus()["right"], **kinds}.items():
+            port = NOBODY if kind == "nobody" else one.port
+            with TCPStream(one) as stream:
+                stream.rate(STARTS)
+                with stranger.sending(datagrams, port) as load:
+                    beside[kind] = stream.rate(plan.stranger_seconds)
+            self.details[f"stranger, {kind}"] = load
+            self.note(f"sent_{kind}", load["sent"] / load["seconds"])
+            self.note(f"used_{kind}", load["cpu"] / load["seconds"])
+        self.details["undisturbed"] = before, self._stream()
+        self.note("undisturbed", statistics.mean(self.details["undisturbed"]))
+        for kind, value in beside.items():
+            self.note(f"kept_{kind}", value / self.values["undisturbed"])
+            if kind != "nobody":
+                self.note(f"fair_{kind}", value / beside["nobody"])
+
     # Parts
 
     def _transfer(self, streams, seconds, *options):
         one = self.contender
+        one.warm_up()
         result = iperf3(one.left, one.right, one.address, *options, streams=streams,
                         seconds=math.ceil(seconds))
         return result["end"]["sum_received"]
+
+    def _stream(self):
+        with TCPStream(self.contender) as stream:
+            stream.rate(STARTS)
+            return stream.rate(self.plan.stranger_seconds)
 
     def _beside(self, key, *options):
         outcome = []
@@ -126,7 +162,7 @@ class Session:
         stream = threading.Thread(target=transfer)
         stream.start()
         try:
-            time.sleep(0.7)  # past its start-up
+            time.sleep(STARTS)
             answer = self.probe("pong", 64, 20_100, self.plan.beside_seconds)
         finally:
             stream.join()

@@ -1,8 +1,12 @@
 """The results as text for a terminal, and as Docs/Benchmarks.md with its charts."""
 
 import chart
-from figures import CONTENDERS, LIMIT, NOTHING, OURS, OURS_AES, PEERS
+from figures import (LIMIT, MAIN, NEBULA, OPENVPN, OPENVPN_CBC, OURS, OURS_AES, STRANGER, STRANGERS,
+                     WIREGUARD_GO)
+from initiations import SIZE
 from measure import ALLOWED_LOSS, FULL, QUICK
+from stranger import RATE
+from underlay import VETH, WIRE
 
 CHARTS = {
     "throughput": ("More is better", ["tcp1", "tcp4", "pps64", "pps1200", "flood64"]),
@@ -10,6 +14,15 @@ CHARTS = {
              ["rtt50", "rtt99", "busy50", "busy99", "steady50", "steady99", "cpu", "idle", "peak",
               "start"]),
 }
+TITLES = {VETH: "", WIRE: "on a wire-like underlay"}
+# How the peers that are not in every run are set up.
+MORE = {
+    OPENVPN_CBC: "the same with `--tun-mtu 1300 --data-ciphers AES-256-CBC --auth SHA256`, as "
+    "another overlay of slices has it",
+    NEBULA: "`nebula` on both ends with certificates of one CA, MTU 1420, each other's address in "
+    "`static_host_map` and no lighthouse; everything else as nebula has it by itself (AES)",
+}
+LIGHT = 0.95  # of the rate that a stranger was to send at
 
 
 def cell(results, figure, name):
@@ -23,20 +36,21 @@ def cell(results, figure, name):
 
 
 def times(advantage):
-    return "-" if advantage is None else f"{advantage.median:.2f}"
+    return "-" if advantage is None else f"{advantage.median:.2f}".replace("inf", "∞")
 
 
-def rows(results):
-    header = ["", "unit", *CONTENDERS, *[f"x {peer}" for peer in PEERS]]
-    table = [[figure.title, figure.unit, *[cell(results, figure, name) for name in CONTENDERS],
-              *[times(results.advantage(figure, peer)) for peer in PEERS]]
-             for figure in results.measured()]
+def rows(results, figures):
+    header = ["", "unit", *results.contenders, *[f"x {peer}" for peer in results.peers]]
+    table = [[figure.title, figure.unit,
+              *[cell(results, figure, name) for name in results.contenders],
+              *[times(results.advantage(figure, peer)) for peer in results.peers]]
+             for figure in results.measured(figures)]
     return header, table
 
 
-def behind(results):
+def behind(results, figures):
     return [f"{figure.title}: {advantage.median:.2f} times {peer}"
-            for figure, peer, advantage in results.behind()]
+            for figure, peer, advantage in results.behind(figures)]
 
 
 def limits(results):
@@ -46,7 +60,7 @@ def limits(results):
         if figure.key not in ("tcp1", "tcp4", "cpu", "pps64"):
             continue
         plain, aes = (results.advantage(figure, LIMIT, one) for one in (OURS, OURS_AES))
-        beside = [f"{found.median:.1f} times better than {peer}" for peer in PEERS
+        beside = [f"{found.median:.1f} times better than {peer}" for peer in results.peers
                   if (found := results.advantage(figure, peer, OURS_AES))]
         if plain and aes:
             lines.append(
@@ -55,18 +69,36 @@ def limits(results):
     return lines
 
 
-def text(results, facts):
-    header, table = rows(results)
+def aligned(header, table):
     widths = [max(len(line[n]) for line in [header, *table]) for n in range(len(header))]
-    lines = ["  ".join(f"{word:{width}}" if n < 2 else f"{word:>{width}}"
-                       for n, (word, width) in enumerate(zip(line, widths))).rstrip()
-             for line in [header, *table]]
-    lines.append("\nx PEER: how many times better than it (above 1: ahead), median of the rounds'"
+    return ["  ".join(f"{word:{width}}" if n < 2 else f"{word:>{width}}"
+                      for n, (word, width) in enumerate(zip(line, widths))).rstrip()
+            for line in [header, *table]]
+
+
+def light(results):
+    """Where a stranger could not send as much as it was to."""
+    return [f"{name} was sent {spread.median / 1e3:.0f} kpps only ({title})"
+            for kind, title in STRANGERS.items() for name in results.contenders
+            if (spread := results.raw(name, f"sent_{kind}")) and spread.median < LIGHT * RATE]
+
+
+def text(results, facts):
+    """Of the results on each underlay."""
+    lines = []
+    for underlay, found in results.items():
+        for figures in MAIN, STRANGER:
+            header, table = rows(found, figures)
+            if table:
+                lines += aligned([TITLES[underlay], *header[1:]], table)
+                lines += [f"{OURS} is not ahead in {line}" for line in behind(found, figures)]
+                lines.append("")
+        lines += [*limits(found), *light(found)]
+        lines += [f"Not measured: {line}" for line in found.missing()]
+        lines.append("")
+    lines.append("x PEER: how many times better than it (above 1: ahead), median of the rounds'"
                  " ratios.")
-    lines += [f"{OURS} is not ahead in {line}" for line in behind(results)]
-    lines += limits(results)
     lines += [f"The machine was not quiet: {line}" for line in facts["complaints"]]
-    lines += [f"Not measured: {line}" for line in results.missing()]
     return "\n".join(lines)
 
 
@@ -76,38 +108,95 @@ def markdown_table(header, table):
 
 
 def write(directory, results, facts):
-    """Writes the page and its charts; returns the page's path."""
+    """Writes the page, and charts of what was measured on the veth; returns the page's path."""
     folder = directory / "Benchmarks"
     folder.mkdir(parents=True, exist_ok=True)
     images = []
     for name, (title, keys) in CHARTS.items():
-        figures = [figure for figure in results.measured() if figure.key in keys]
+        figures = [figure for figure in results[VETH].measured() if figure.key in keys]
         if not figures:
             continue
-        (folder / f"{name}.svg").write_text(chart.draw(title, figures, results))
+        (folder / f"{name}.svg").write_text(chart.draw(title, figures, results[VETH]))
         images.append(f"![{title}](Benchmarks/{name}.svg)")
     path = directory / "Benchmarks.md"
     path.write_text(page(results, facts, "\n\n".join(images)))
     return path
 
 
+def bold_table(results, figures=MAIN):
+    """With what is ours in bold."""
+    header, table = rows(results, figures)
+    return markdown_table(header, [[line[0], line[1], f"**{line[2]}**", *line[3:]]
+                                   for line in table])
+
+
+def standing(results):
+    """What is to be said below a table of its results."""
+    notes = [f"Not measured: {line}." for line in results.missing()]
+    notes += [f"{line}." for line in limits(results)]
+    return notes + ahead(results, MAIN)
+
+
+def ahead(results, figures):
+    lines = behind(results, figures)
+    if lines:
+        return [f"{OURS} is not ahead of a peer in: {'; '.join(lines)}."]
+    return [f"{OURS} is ahead of {' and '.join(results.peers)} in every row."]
+
+
+def bullets(notes):
+    return "\n".join(f"- {note}" for note in notes)
+
+
+def wire_section(results):
+    return f"""
+## On a wire-like underlay
+
+The same contenders in the same rounds, where segmentation and receive offloads of both ends of the
+veth are off and every packet crosses alone, as on a network: above, what one end sends at once
+may arrive as it left. Checksums are left to the device on both.
+
+{bold_table(results)}
+
+{bullets(standing(results))}
+"""
+
+
+def stranger_section(results):
+    notes = [f"{line}." for line in light(results)] + ahead(results, STRANGER)
+    return f"""
+## Under handshakes that are none
+
+One TCP stream while a third namespace, with a veth of its own to the receiving end, sends {RATE:,}
+datagrams of {SIZE} bytes a second to the tunnel's port: handshake initiations, of the right type
+and random otherwise, with the right MAC1, for which one has to know the receiver's public key, or a
+wrong one. Peers other than {WIREGUARD_GO} have no MAC1: they get first messages of their own
+handshakes. {OPENVPN}'s limits on new sessions are those of its server mode, which point to point
+has not.
+
+The sender needs cores that the tunnel is then without: here it shares this machine. The fair
+measure is therefore what is left beside the same datagrams to a port whose socket nobody reads.
+
+{bold_table(results, STRANGER)}
+
+{bullets(notes)}
+"""
+
+
 def page(results, facts, images):
     plan = QUICK if facts["quick"] else FULL
-    header, table = rows(results)
-    table = [[line[0], line[1], f"**{line[2]}**", *line[3:]] for line in table]
-    wire = results.wire()
-    wire_text = f" ({wire * 1e6:.1f} µs here)" if wire else ""
-    rates = [(name, results.raw(name, "busy_stream")) for name in CONTENDERS]
+    others = wire_section(results[WIRE]) if WIRE in results else ""
+    results = results[VETH]
+    if results.measured(STRANGER):
+        others += stranger_section(results)
+    bare = results.bare()
+    bare_text = f" ({bare * 1e6:.1f} µs here)" if bare else ""
+    rates = [(name, results.raw(name, "busy_stream")) for name in results.contenders]
     streams = ", ".join(f"{name} {rate.median / 1e9:.2f}" for name, rate in rates if rate)
     streams = f" ({streams} Gbit/s here, and so not the same load)" if streams else ""
-    notes = [*[f"The machine was not quiet: {line}." for line in facts["complaints"]],
-             *[f"Not measured: {line}." for line in results.missing()]]
-    notes += [f"{line}." for line in limits(results)]
-    standing = behind(results)
-    if standing:
-        notes.append(f"{OURS} is not ahead of a peer in: {'; '.join(standing)}.")
-    else:
-        notes.append(f"{OURS} is ahead of {' and '.join(PEERS)} in every row.")
+    more = "".join(f"| {name} | {MORE[name]} |\n" for name in results.contenders if name in MORE)
+    notes = [f"The machine was not quiet: {line}." for line in facts["complaints"]]
+    notes += standing(results)
     if not facts["complaints"]:
         notes.append("The machine was quiet, before and between the measurements.")
     facts_table = "\n".join(
@@ -128,10 +217,10 @@ columns say how many times better
 {OURS} is than each peer, whatever the direction of the row: above 1 is ahead.
 They are medians of the ratios within each round.
 
-{markdown_table(header, table)}
+{bold_table(results)}
 
-{chr(10).join("- " + note for note in notes)}
-
+{bullets(notes)}
+{others}
 ## Machine and versions
 
 | | |
@@ -143,8 +232,9 @@ Both ends of every tunnel, the senders and the receivers share this one machine 
 ## Method
 
 Two network namespaces joined by one veth, MTU {1500}, without any other traffic; for each contender
-in each round new ones, and new processes. In every round all contenders run one after another, in
-an order shuffled with seed {facts["seed"]}. The run took {facts["seconds"] / 60:.1f} minutes.
+in each round new ones, and new processes. In every round all contenders run one after another, on
+each underlay, in an order shuffled with seed {facts["seed"]}. The run took
+{facts["seconds"] / 60:.1f} minutes.
 
 | contender | set up as |
 | --- | --- |
@@ -155,7 +245,7 @@ an order shuffled with seed {facts["seed"]}. The run took {facts["seconds"] / 60
 | wireguard-go | `wireguard-go -f IF` on both ends, configured the same way, MTU 1420 |
 | openvpn | `--proto udp --tun-mtu 1420 --data-ciphers AES-256-GCM --auth none --disable-dco`, \
 point to point with TLS and pinned certificates; everything else as openvpn has it by itself |
-| no tunnel | the veth itself: what the machine can do at most |
+{more}| no tunnel | the veth itself: what the machine can do at most |
 
 - **TCP**: iperf3, {plan.tcp_seconds} s each, what the receiver got.
 - **UDP without loss**: the highest rate at which at most {ALLOWED_LOSS:.1%} is lost, found by
@@ -165,11 +255,16 @@ point to point with TLS and pinned certificates; everything else as openvpn has 
 - **Flood**: the sender does not hold back at all; what arrives per second.
 - **Round-trip time**: {plan.pongs} times {plan.rounds - 100:,} datagrams of 64 bytes, one at a
   time, there and back, each time from new processes; the median of the {plan.pongs} medians and
-  99th percentiles, less the least median of the same without a tunnel{wire_text}. On a machine
+  99th percentiles, less the least median of the same without a tunnel{bare_text}. On a machine
   with few cores much of a round trip is the scheduler's: a packet that wakes a process on
   another core waits several times longer than one that stays.
 - **Beside TCP**: the same while a TCP stream runs in the same direction: one that takes what it
   can get{streams}, and one that the sender's TCP paces to 250 Mbit/s.
+- **Initiations**: each kind beside a TCP stream of its own, once that is past its start, and what
+  of it arrives in {plan.stranger_seconds} s; the undisturbed rate is the mean of one stream before
+  all kinds and one after. The sender is at the head of the run queue (`SCHED_FIFO`, if it may),
+  since a network does not wait for those it reaches; its CPU time has in it what the kernel does
+  with a datagram up to the receiver's socket.
 - **CPU time**: user and system time of both daemons during the TCP stream, per 10^9 bytes that
   the receiver got.
 - **Memory**: of the end that has more: resident set after the handshake, and the highest it was
@@ -178,11 +273,14 @@ point to point with TLS and pinned certificates; everything else as openvpn has 
 - **Start**: from starting the first process until a datagram has been answered through the tunnel,
   with the handshake, and with the calls of `wg` and `ip` that configure both ends.
 
-The sources are `Tests/Bench`; `udpbench.c` there is the sender and receiver of datagrams.
+The sources are `Tests/Bench`; `udpbench.c` there is the sender and receiver of datagrams,
+`tcpbench.c` of the stream beside initiations.
 
 ## Again
 
     make bench-tunnel                                 # all of it, and this page
+    make bench-tunnel BENCH_FLAGS="--all-peers"       # with openvpn's CBC and nebula
     make bench-tunnel BENCH_FLAGS="--quick"           # short, and no page
     make bench-tunnel BENCH_FLAGS="--only rtt,udp64 --rounds 3 --json figures.json"
+    make bench-tunnel BENCH_FLAGS="--underlay wire"   # everything where packets cross alone
 """

@@ -1,5 +1,6 @@
 """What the benchmark makes of its numbers; nothing is measured here."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -12,9 +13,12 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "
 
 import chart
 import report
-from bench import build_udpbench
-from figures import CONTENDERS, FIGURES, NOTHING, OPENVPN, OURS, WIREGUARD_GO, Results
-from lab import DirectPair, Lab, run
+from bench import arguments, build_udpbench, underlays
+from contenders import Nebula, OpenVPNWithCBC
+from figures import (ALL, CONTENDERS, FIGURES, MAIN, MORE_PEERS, NOTHING, OPENVPN, OURS,
+                     WIREGUARD_GO, Results)
+from lab import DirectPair, Lab, LabError, capture, run, tcp_transfer
+from underlay import VETH, WIRE, like_a_wire, together
 
 FIGURE = {figure.key: figure for figure in FIGURES}
 FACTS = {"machine": {"CPU": "a | b"}, "versions": {}, "complaints": [], "rounds": 2, "seed": 1,
@@ -49,12 +53,24 @@ def test_round_trips_are_told_without_the_wire():
     assert found.advantage(FIGURE["rtt99"], OPENVPN) is None
 
 
+def test_who_carries_nothing_is_infinitely_behind():
+    found = results({OURS: {"kept_right": 0.5}, OPENVPN: {"kept_right": 0.0},
+                     WIREGUARD_GO: {"kept_right": 0.0}})
+    assert report.times(found.advantage(FIGURE["kept_right"], OPENVPN)) == "∞"
+    found = results({OURS: {"kept_right": 0.0}, OPENVPN: {"kept_right": 0.5},
+                     WIREGUARD_GO: {"kept_right": 0.0}})
+    assert found.advantage(FIGURE["kept_right"], OPENVPN).median == 0
+    assert found.advantage(FIGURE["kept_right"], WIREGUARD_GO) is None
+    assert [peer for _, peer, _ in found.behind()] == [OPENVPN]
+
+
 def test_what_is_missing_or_behind_is_said():
     found = results({OURS: {"tcp1": 1e9, "idle": 2}, WIREGUARD_GO: {"tcp1": 1e9},
                      OPENVPN: {"tcp1": None, "idle": 1}}, {})
     found.failures.append((2, OPENVPN, "set-up: gone"))
     assert [(figure.key, peer) for figure, peer, _ in found.behind()] == [
         ("tcp1", WIREGUARD_GO), ("idle", OPENVPN)]
+    found = {VETH: found}
     for text in (report.text(found, FACTS), report.page(found, FACTS, "")):
         assert "round 2, openvpn: set-up: gone" in text
         assert "0.50 times openvpn" in text
@@ -63,15 +79,116 @@ def test_what_is_missing_or_behind_is_said():
 def test_page_and_charts_are_whole(tmp_path):
     values = {figure.key: 1 + n / figure.scale for n, figure in enumerate(FIGURES)}
     found = results(*[{name: values for name in CONTENDERS}] * 2)
-    path = report.write(tmp_path, found, FACTS)
+    path = report.write(tmp_path, {VETH: found}, FACTS)
     page = path.read_text()
     for figure in FIGURES:
-        assert page.count(f"| {figure.title} |") == 1
+        assert page.count(f"| {figure.title} | {figure.unit} |") == 1
+    assert "On a wire-like underlay" not in page
     for image in ("throughput", "cost"):
         assert f"Benchmarks/{image}.svg" in page
         xml.dom.minidom.parse(str(tmp_path / "Benchmarks" / f"{image}.svg"))
     drawn = [key for _, keys in report.CHARTS.values() for key in keys]
-    assert sorted(drawn) == sorted(FIGURE)
+    assert sorted(drawn) == sorted(figure.key for figure in MAIN)
+
+
+def test_what_was_measured_on_a_wire_is_in_a_table_of_its_own():
+    veth = results({OURS: {"tcp1": 6e9, "rtt50": 1}, OPENVPN: {"tcp1": 1e9}})
+    wire = results({OURS: {"tcp1": 3e9}, OPENVPN: {"tcp1": 4e9}})
+    wire.failures.append((1, WIREGUARD_GO, "tcp: late"))
+    both = {VETH: veth, WIRE: wire}
+    above, below = report.page(both, FACTS, "").split("## On a wire-like underlay")
+    assert "| **6.00** |" in above and "| **3.00** |" in below
+    assert "0.75 times openvpn" in below and "times openvpn" not in above
+    assert "round 1, wireguard-go: tcp: late" in below and "tcp: late" not in above
+    assert "round-trip time, median |" not in below.split("## Machine")[0]
+    above, below = report.text(both, FACTS).split("on a wire-like underlay")
+    assert "6.00" in above and "0.75 times openvpn" in below
+
+
+@pytest.mark.parametrize("underlay,groups,expected", [
+    ("both", ["tcp", "rtt", "udp64"], {VETH: ["tcp", "rtt", "udp64"], WIRE: ["tcp", "udp64"]}),
+    ("both", ["rtt"], {VETH: ["rtt"]}),
+    ("veth", ["tcp"], {VETH: ["tcp"]}),
+    ("wire", ["tcp", "rtt"], {WIRE: ["tcp", "rtt"]})])
+def test_what_is_measured_where(underlay, groups, expected):
+    assert underlays(argparse.Namespace(underlay=underlay, groups=groups)) == expected
+
+
+def test_what_sends_or_receives_together_is_recognized():
+    assert together("""Features for eth0:
+tx-checksumming: on
+tcp-segmentation-offload: on
+\ttx-tcp-segmentation: on
+\ttx-tcp6-segmentation: off
+generic-receive-offload: on
+large-receive-offload: off [fixed]
+rx-gro-hw: on [fixed]
+tx-gso-list: on
+receive-hashing: on
+""") == ["tcp-segmentation-offload", "tx-tcp-segmentation", "generic-receive-offload", "rx-gro-hw",
+         "tx-gso-list"]
+    with pytest.raises(LabError, match="said nothing about segmentation: no such device"):
+        together("no such device")
+
+
+def test_on_a_wire_no_packet_is_larger_than_the_mtu():
+    largest = {}
+    with Lab() as lab:
+        for underlay in (VETH, WIRE):
+            one = DirectPair(lab, names=(f"{underlay}-left", f"{underlay}-right"))
+            if underlay == WIRE:
+                for node in one.nodes:
+                    like_a_wire(node, "eth0")
+            with capture(one.right, "eth0", "tcp") as seen:
+                tcp_transfer(one.left, one.right, 1_000_000, one.address(1))
+                seen.wait_for(20)
+            largest[underlay] = max(len(packet.data) for packet in seen.packets())
+    assert largest[VETH] > 1500 and largest[WIRE] == 1500
+
+
+def test_an_offload_that_stays_is_told():
+    class Stubborn:
+        def run(self, *words):
+            assert words[1:] in [("-k", "eth0"), ("-K", "eth0", "rx-gro-hw", "off")]
+            return argparse.Namespace(stdout="tx-udp-segmentation: off\nrx-gro-hw: on [fixed]\n")
+
+    with pytest.raises(LabError, match="eth0 is not like a wire: rx-gro-hw cannot be turned off"):
+        like_a_wire(Stubborn(), "eth0")
+
+
+def test_more_peers_have_columns_of_their_own(tmp_path):
+    found = Results(ALL)
+    found.new_round()
+    for n, name in enumerate(ALL):
+        found.add(name, {"tcp1": 1e9 * 2**n})
+    page = report.write(tmp_path, {VETH: found}, FACTS).read_text()
+    assert "| x wireguard-go | x openvpn | x openvpn, CBC | x nebula |" in page
+    assert "| 8.00 | 16.0 | 32.0 | 64.0 | 128 | 0.12 | 0.06 | 0.03 | 0.02 |" in page
+    assert "0.02 times nebula" in page and "--data-ciphers AES-256-CBC" in page
+    drawing = (tmp_path / "Benchmarks/throughput.svg").read_text()
+    assert "nebula" in drawing and len(set(chart.COLOURS)) >= len(ALL)
+    page = report.page({VETH: results({})}, FACTS, "")
+    assert "nebula |" not in page and "CBC" not in page.split("## Again")[0]
+
+
+@pytest.mark.parametrize("words,more", [
+    ([], []), (["--all-peers"], list(MORE_PEERS)), (["--only", "tcp,nebula"], ["nebula"])])
+def test_more_peers_are_measured_if_asked_for(monkeypatch, words, more):
+    monkeypatch.setattr(sys, "argv", ["bench.py", *words])
+    assert [name for name in arguments().contenders if name in MORE_PEERS] == more
+
+
+@pytest.mark.parametrize("kind,device,mtu,said", [
+    (OpenVPNWithCBC, "tun0", 1300, "Data Channel: cipher 'AES-256-CBC', auth 'SHA256'"),
+    (Nebula, "nebula", 1420, "Handshake message received")])
+def test_more_peers_are_what_the_page_says(tmp_path, kind, device, mtu, said):
+    with Lab() as lab:
+        one = kind(lab, build_udpbench(tmp_path))  # has answered through the tunnel
+        assert len(one.pids) == 2
+        for node in one.left, one.right:
+            assert f"mtu {mtu} " in node.run("ip", "link", "show", device).stdout
+        for process in one.processes:
+            assert said in process.output()
 
 
 def test_a_bar_beyond_the_tunnels_is_cut_and_keeps_its_number():

@@ -6,29 +6,30 @@
  *                                                      there is none left
  *   udpbench pong  FROM TO ADDRESS SIZE ROUNDS SECONDS at most so many, at most so long
  *   udpbench first FROM TO ADDRESS SECONDS             until the first answer, asking every 1 ms
+ *   udpbench offer FROM TO ADDRESS SIZE RATE SECONDS FILE PORT
+ *                                                      what FILE holds, around and around, until
+ *                                                      SIGTERM or so long; says `sending` first
  *
  * FROM and TO are paths of namespaces, ADDRESS is TO's. SIZE is the UDP payload. Prints JSON;
- * `at` is an instant of CLOCK_MONOTONIC.
+ * `at` is an instant of CLOCK_MONOTONIC. Nobody reads what `offer` sends to the port of all the
+ * other roles, 9009: it is dropped there.
  */
 #define _GNU_SOURCE
+#include "namespaces.h"
+
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
 #define BATCH 64
 #define MAX_SIZE 9000
 #define TICK 50000        /* ns between two looks at the clock by a paced sender */
+#define OFFER_TICK 250000 /* the same by one whose waking must cost little */
 #define QUIET 150         /* ms without a packet after which nothing more will come */
 #define MAX_ROUNDS 2000000
 #define FIRST_PORT 1024
@@ -41,29 +42,11 @@ static _Atomic uint64_t received, reordered, duplicated, foreign;
 static _Atomic int sender_done;
 static uint32_t overflowed; /* packets that the receiver's own socket had no room for */
 
-static void die(const char *what) {
-    fprintf(stderr, "udpbench: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-static int64_t now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 static void sleep_until(int64_t when) {
     struct timespec t = {when / 1000000000, when % 1000000000};
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR) {}
 }
 
-static void enter(const char *path) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || setns(fd, CLONE_NEWNET) < 0) die(path);
-    close(fd);
-}
-
-/* A socket stays in the namespace it was made in, so one thread can make both. */
 static int udp(const char *namespace, int type, int buffer) {
     enter(namespace);
     int fd = socket(AF_INET, type | SOCK_CLOEXEC, IPPROTO_UDP);
@@ -121,11 +104,32 @@ static void *receive(void *argument) {
     }
 }
 
-/* A sender that came late makes up for at most this many packets: a longer burst would measure
- * queues and the scheduler, not the path. What it then did not send does not count as sent. */
-static uint64_t most_at_once(double rate) {
-    uint64_t burst = (uint64_t)(rate * 4 * TICK / 1e9);
-    return burst < 8 ? 8 : burst > 128 ? 128 : burst;
+/* How many packets are due, for a sender that looks at the clock every `step`. */
+struct pace {
+    double rate, due, most;
+    int64_t before, tick, step;
+};
+
+static struct pace pace_from(int64_t start, double rate, int64_t step) {
+    /* A sender that came late makes up for at most this many packets: a longer burst would measure
+     * queues and the scheduler, not the path. What it then did not send does not count as sent. */
+    double burst = rate * 4 * step / 1e9;
+    return (struct pace){rate, 0, burst < 8 ? 8 : burst > 128 ? 128 : burst, start, start, step};
+}
+
+static uint64_t pace_due(struct pace *pace, int64_t t) {
+    pace->due += (t - pace->before) * pace->rate / 1e9;
+    pace->before = t;
+    if (pace->due > pace->most) pace->due = pace->most;
+    uint64_t count = (uint64_t)pace->due;
+    pace->due -= count;
+    return count;
+}
+
+static void pace_wait(struct pace *pace) {
+    pace->tick += pace->step;
+    if (pace->tick < now()) pace->tick = now();
+    else sleep_until(pace->tick);
 }
 
 /* A socket for each conversation would cost more than the packet: a raw one, to which the header is
@@ -150,19 +154,11 @@ static void flow(int from, int to, double rate, double seconds, int is_raw) {
     pthread_t receiver;
     if ((errno = pthread_create(&receiver, NULL, receive, &to))) die("thread");
 
-    int64_t start = now(), end = start + (int64_t)(seconds * 1e9), tick = start, t;
+    int64_t start = now(), end = start + (int64_t)(seconds * 1e9), t;
     uint64_t sent = 0, refused = 0;
-    double due = 0, most = most_at_once(rate);
-    int64_t before = start;
+    struct pace pace = pace_from(start, rate, TICK);
     while ((t = now()) < end && sent < all) {
-        uint64_t count = BATCH;
-        if (rate > 0) {
-            due += (t - before) * rate / 1e9;
-            before = t;
-            if (due > most) due = most;
-            count = (uint64_t)due;
-            due -= count;
-        }
+        uint64_t count = rate > 0 ? pace_due(&pace, t) : BATCH;
         if (count > all - sent) count = all - sent;
         while (count > 0) {
             int batch = count < BATCH ? count : BATCH;
@@ -181,11 +177,7 @@ static void flow(int from, int to, double rate, double seconds, int is_raw) {
             sent += done;
             count -= done;
         }
-        if (rate > 0) {
-            tick += TICK;
-            if (tick < now()) tick = now();
-            else sleep_until(tick);
-        }
+        if (rate > 0) pace_wait(&pace);
     }
     double taken = (now() - start) / 1e9;
     sender_done = 1;
@@ -194,6 +186,76 @@ static void flow(int from, int to, double rate, double seconds, int is_raw) {
            ", \"reordered\": %" PRIu64 ", \"duplicated\": %" PRIu64 ", \"foreign\": %" PRIu64
            ", \"overflowed\": %" PRIu32 ", \"seconds\": %.6f}\n",
            sent, refused, received, reordered, duplicated, foreign, overflowed, taken);
+}
+
+static volatile sig_atomic_t is_stopped;
+
+static void note_stop(int number) {
+    (void)number;
+    is_stopped = 1;
+}
+
+static struct mmsghdr *read_datagrams(const char *path, int *count) {
+    FILE *file = fopen(path, "rb");
+    if (!file || fseek(file, 0, SEEK_END) < 0) die(path);
+    long length = ftell(file);
+    rewind(file);
+    *count = length / size;
+    if (*count < 1 || length % size) { errno = EINVAL; die(path); }
+    char *data = malloc(length);
+    struct iovec *vectors = calloc(*count, sizeof *vectors);
+    struct mmsghdr *messages = calloc(*count, sizeof *messages);
+    if (!data || !vectors || !messages || fread(data, size, *count, file) != (size_t)*count)
+        die(path);
+    fclose(file);
+    for (int i = 0; i < *count; i++) {
+        vectors[i] = (struct iovec){data + (long)i * size, size};
+        messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &vectors[i], .msg_iovlen = 1}};
+    }
+    return messages;
+}
+
+static double cpu_seconds(void) {
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    return used.ru_utime.tv_sec + used.ru_stime.tv_sec +
+           (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+}
+
+static void offer(int from, double rate, double seconds, const char *path) {
+    int all, next = 0;
+    struct mmsghdr *messages = read_datagrams(path, &all);
+    if (connect(from, (struct sockaddr *)&target, sizeof target) < 0) die("connect");
+    signal(SIGTERM, note_stop);
+    /* It plays the network, which does not wait for those it reaches. Not everyone may ask so. */
+    int is_urgent = sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){1}) == 0;
+    printf("sending\n");
+    fflush(stdout);
+    int64_t start = now(), end = start + (int64_t)(seconds * 1e9), t;
+    uint64_t sent = 0, refused = 0;
+    double used = cpu_seconds();
+    struct pace pace = pace_from(start, rate, OFFER_TICK);
+    while (!is_stopped && (t = now()) < end) {
+        uint64_t count = pace_due(&pace, t);
+        while (count > 0) {
+            int batch = all - next < BATCH ? all - next : BATCH;
+            if ((uint64_t)batch > count) batch = count;
+            int done = sendmmsg(from, messages + next, batch, 0);
+            if (done < 0) {
+                if (errno == ECONNREFUSED || errno == EINTR) continue;
+                if (errno != ENOBUFS && errno != EAGAIN) die("sendmmsg");
+                refused++;
+                done = 1;
+            }
+            sent += done;
+            count -= done;
+            next = (next + done) % all;
+        }
+        pace_wait(&pace);
+    }
+    printf("{\"sent\": %" PRIu64 ", \"refused\": %" PRIu64 ", \"cpu\": %.6f, \"seconds\": %.6f, "
+           "\"urgent\": %d}\n",
+           sent - refused, refused, cpu_seconds() - used, (now() - start) / 1e9, is_urgent);
 }
 
 static void *echo(void *argument) {
@@ -267,7 +329,8 @@ static void first(int from, int to, double seconds) {
 
 int main(int count, char **words) {
     const char *role = count > 1 ? words[1] : "";
-    int wanted = !strcmp(role, "first") ? 6 : 8;
+    int is_offer = !strcmp(role, "offer");
+    int wanted = !strcmp(role, "first") ? 6 : is_offer ? 10 : 8;
     if (count != wanted) {
         fprintf(stderr, "usage: see the head of udpbench.c\n");
         return 64;
@@ -277,7 +340,7 @@ int main(int count, char **words) {
     if (inet_pton(AF_INET, words[4], &target.sin_addr) != 1) die(words[4]);
     prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
     int is_raw = !strcmp(role, "ports");
-    int to = udp(words[3], SOCK_DGRAM, 64 << 20);
+    int to = udp(words[3], SOCK_DGRAM, is_offer ? 1 : 64 << 20); /* 1: as little as there is */
     if (bind(to, (struct sockaddr *)&target, sizeof target) < 0) die("bind");
     int from = udp(words[2], is_raw ? SOCK_RAW : SOCK_DGRAM, 1 << 20);
     if (!strcmp(role, "first")) {
@@ -286,7 +349,11 @@ int main(int count, char **words) {
     }
     size = atoi(words[5]);
     if (size < 8 || size > MAX_SIZE) { errno = EINVAL; die(words[5]); }
-    if (!strcmp(role, "flow") || is_raw) flow(from, to, atof(words[6]), atof(words[7]), is_raw);
+    if (is_offer) {
+        target.sin_port = htons(atoi(words[9]));
+        offer(from, atof(words[6]), atof(words[7]), words[8]);
+    } else if (!strcmp(role, "flow") || is_raw)
+        flow(from, to, atof(words[6]), atof(words[7]), is_raw);
     else if (!strcmp(role, "pong")) {
         int rounds = atoi(words[6]);
         if (rounds < 101 || rounds > MAX_ROUNDS) { errno = EINVAL; die(words[6]); }
