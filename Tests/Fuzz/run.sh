@@ -2,7 +2,7 @@
 # Fuzzes every parser of bytes from outside with libFuzzer and AddressSanitizer.
 #
 #   run.sh [SECONDS-PER-TARGET [TARGET...]]   fuzz, and keep what is new in Tests/Fuzz/corpus
-#   run.sh --canary                           show that a bug put in on purpose is found
+#   run.sh --canary                           show that bugs put in on purpose are found
 #
 # Exits with 1 if a target crashed; the input stays in Tests/Fuzz/corpus/TARGET, so that every
 # later test run replays it. FUZZ_JOBS says how many targets run at a time (default: the CPUs).
@@ -109,29 +109,36 @@ spread() {
             }'
 }
 
+# canary NAME: from nothing, because a seed may be what it dies of.
 canary() {
-    local here=$work/canary
+    local name=$1
+    local here=$work/$name
     rm -rf "$here"
     mkdir -p "$here/seeds" "$here/crashes"
-    "$fuzz" describe canary "$here/seeds" || exit 2
+    "$fuzz" describe "$name" "$here/seeds" || exit 2
     limit=30
-    libfuzzer canary -max_total_time=$limit -artifact_prefix="$here/crashes/" \
+    libfuzzer "$name" -max_total_time=$limit -artifact_prefix="$here/crashes/" \
         >"$here/log" 2>&1
     local status=$?
     if [ $status -eq 0 ] || ! compgen -G "$here/crashes/crash-*" >/dev/null; then
-        echo "fuzz: the canary lives: a bug put in on purpose was not found in $limit s" >&2
+        echo "fuzz: the $name lives: a bug put in on purpose was not found in $limit s" >&2
         exit 1
     fi
-    echo "fuzz: the canary was caught"
+    echo "fuzz: the $name was caught"
+}
+
+canaries() {
+    canary canary
+    canary cipher-canary
 }
 
 mkdir -p "$build" "$work"
 compile
 if [ "${1:-}" = --canary ]; then
-    canary
+    canaries
     exit 0
 fi
-canary
+canaries
 limit=${1:-60}
 case $limit in '' | *[!0-9]*)
     echo "usage: run.sh [SECONDS-PER-TARGET [TARGET...]] | --canary" >&2

@@ -90,4 +90,18 @@ import Testing
             if let canary = FuzzTarget.named("canary") { input.withUnsafeBytes(canary.run) }
         }
     }
+
+    /// Ciphers that differ in one bit, that take a forgery or leave behind what they refused.
+    @Test func cipherCanariesDie() async {
+        await #expect(processExitsWith: .failure) { FuzzReplayTests.replaySeeds(.wrongBit) }
+        await #expect(processExitsWith: .failure) { FuzzReplayTests.replaySeeds(.takesForgery) }
+        await #expect(processExitsWith: .failure) { FuzzReplayTests.replaySeeds(.keepsRefused) }
+        await #expect(processExitsWith: .success) { FuzzReplayTests.replaySeeds(nil) }
+    }
+
+    private static func replaySeeds(_ bug: CipherBug?) {
+        let target = bug.map(FuzzTarget.cipherCanary) ?? FuzzTarget.named("ciphers")
+        guard let target else { preconditionFailure("no such target") }
+        for seed in target.seeds() { seed.withUnsafeBytes(target.run) }
+    }
 }

@@ -25,12 +25,13 @@ package struct FuzzTarget: Sendable {
         self.run = run
     }
 
-    /// All targets by name, without the canary.
+    /// All targets by name, without the canaries.
     package static let all: [FuzzTarget] =
-        noise + packets + packetPath + texts + names + [audit, netlink, device] + directory + kafka
+        noise + packets + packetPath + texts + names + [ciphers, audit, netlink, device] + directory
+        + kafka
 
     package static func named(_ name: String) -> FuzzTarget? {
-        (all + [canary]).first { $0.name == name }
+        (all + [canary, cipherCanary]).first { $0.name == name }
     }
 }
 
