@@ -227,7 +227,7 @@ import Tunnel
     }
 
     @Test func underLoadASourceMayNotComeTooOften() throws {
-        var limiter = RateLimiter()
+        var limiter = Device.handshakeLimiter()
         let source = try #require(IPAddress("192.0.2.9"))
         let start = Instant(nanoseconds: 5_000_000_000)
         let burst = (0..<100).filter { _ in limiter.allow(source, now: start) }.count

@@ -27,7 +27,34 @@ import Tunnel
             #expect(wire.b.delivered.isEmpty)
             #expect(wire.sentTypes(wire.b).isEmpty)
             #expect(wire.b.notes.contains(.handshakeRefused(.otherSuite, from: wire.a.address)))
+            #expect(
+                wire.b.notes.contains(
+                    .suitesDiffer(wire.a.key.publicKey, theirs: suites.0, ours: suites.1)))
         }
+    }
+
+    /// Within five seconds of an initiation no other may be sent: the new suite's follows then.
+    @Test func aChangeSoonAfterAHandshakeIsNotForgotten() throws {
+        guard TransportSuite.aesGCM.isAvailable else { return }
+        let wire = try Wire()
+        wire.send(wire.packet(from: wire.a, payload: [1]), from: wire.a)
+        wire.advance(.seconds(1))
+        for (end, other) in [(wire.b, wire.a), (wire.a, wire.b)] {
+            var change = DeviceChange()
+            var peer = PeerChange(other.key.publicKey)
+            peer.suite = .aesGCM
+            change.peers = [peer]
+            try end.device.apply(change, now: wire.time)
+        }
+        let before = wire.a.notes.count + wire.b.notes.count
+        wire.advance(.seconds(10))
+        let completed = (wire.a.notes + wire.b.notes).filter {
+            if case .handshakeCompleted = $0 { true } else { false }
+        }
+        #expect(wire.a.notes.count + wire.b.notes.count > before)
+        #expect(completed.count >= 4, "one at each end before, and one after")
+        wire.send(wire.packet(from: wire.a, payload: [2]), from: wire.a)
+        #expect(wire.b.delivered.count == 2)
     }
 
     /// A change of cipher takes nothing from a session that is there, and begins another.

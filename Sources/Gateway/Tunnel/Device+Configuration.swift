@@ -22,6 +22,17 @@ extension Device {
         noteSuites()
     }
 
+    /// A new session under another suite: now, or as soon as the next initiation may be sent. What
+    /// was asked for under the old one is of no more use.
+    private func begin(_ suite: TransportSuite, with peer: Peer, now: Now) {
+        releasePending(peer)
+        beginHandshake(peer, now: now, retry: false)
+        guard peer.pending == nil, let sent = peer.initiationSent else { return }
+        peer.attempts = 0
+        peer.retransmitAt = max(now.instant, sent + WireGuard.rekeyTimeout)
+        schedule(peer)
+    }
+
     private func noteSuites() {
         let there = peers.lazy.compactMap { $0?.suite }
         usualSuite = there.first ?? suite
@@ -119,7 +130,7 @@ extension Device {
         }
         if let suite = change.suite, suite != peer.suite {
             peer.suite = suite
-            if peer.current != nil { beginHandshake(peer, now: now, retry: false) }
+            if peer.current != nil { begin(suite, with: peer, now: now) }
         }
         if let endpoint = change.endpoint { setEndpoint(endpoint, of: peer, heard: nil) }
         if change.replaceAllowedIPs {

@@ -112,7 +112,11 @@ extension Device {
         } catch {
             return .forged
         }
-        guard suite == peer.suite else { return .otherSuite }
+        guard suite == peer.suite else {
+            effects.append(
+                .note(.suitesDiffer(peer.publicKey, theirs: suite, ours: peer.suite)))
+            return .otherSuite
+        }
         if let greatest = peer.greatestTimestamp, responder.timestamp <= greatest {
             return .replayed
         }
@@ -215,12 +219,15 @@ extension Device {
         var address = SourceBytes(source)
         return withUnsafeBytes(of: &address) { address in
             guard cookies?.verifyMAC2(message, source: address, now: now.instant) == true else {
+                guard cookieLimiter.allow(source.address, now: now.instant) else {
+                    return .rateLimited
+                }
                 let reply = cookies?.reply(
                     to: message, source: address, now: now.instant, entropy: entropy)
                 if let reply { effects.append(.send(reply, to: source, of: nil)) }
                 return .underLoad
             }
-            return limiter.allow(source.address, now: now.instant) ? nil : .rateLimited
+            return handshakeLimiter.allow(source.address, now: now.instant) ? nil : .rateLimited
         }
     }
 

@@ -30,6 +30,8 @@ package enum Note: Hashable, Sendable {
     case handshakeCompleted(PublicKey, initiator: Bool)
     case handshakeGivenUp(PublicKey)
     case handshakeRefused(HandshakeRefusal, from: IPEndpoint)
+    /// The peer begins with another suite than this side is configured to use with it.
+    case suitesDiffer(PublicKey, theirs: TransportSuite, ours: TransportSuite)
     case roamed(PublicKey, to: IPEndpoint)
     case keysErased(PublicKey)
 }
@@ -87,7 +89,13 @@ package final class Device {
     var slotsInUse: SlotSet
     let entropy: Entropy
     var cookies: CookieChecker?
-    var limiter = RateLimiter()
+    /// Initiations and responses, under load, of sources that have shown where they are.
+    var handshakeLimiter = Device.handshakeLimiter()
+    /// Cookie replies, for those that have not. A reply costs nine microseconds: a flood from one
+    /// place does not get more of them than its share, and all floods together leave time for
+    /// packets.
+    var cookieLimiter = RateLimiter(
+        perSource: .init(perSecond: 100, burst: 20), inAll: .init(perSecond: 10_000, burst: 1000))
     /// Until when initiations, or responses, must carry MAC2. Apart, so that a flood of
     /// initiations does not cost our own handshakes another round trip.
     var initiationsLoadedUntil: Instant?
@@ -104,6 +112,13 @@ package final class Device {
     var listenPort: UInt16 = 0
     package internal(set) var firewallMark: UInt32 = 0
     var effects: [Effect] = []
+
+    /// 20 a second, 5 at once, as other implementations have it.
+    package static func handshakeLimiter() -> RateLimiter {
+        RateLimiter(
+            perSource: .init(perSecond: 20, burst: 5),
+            inAll: .init(perSecond: 100_000, burst: 10_000))
+    }
 
     package init(
         limits: Limits = Limits(), suite: TransportSuite = .chaChaPoly, entropy: Entropy = .system

@@ -2,6 +2,7 @@ import Addresses
 import LinuxNet
 import Noise
 import Synchronization
+import Timing
 import Tunnel
 
 /// What packet threads and callers leave for the control thread. Handshakes, packets without a
@@ -35,6 +36,8 @@ final class ControlMailbox: Sendable {
         var events: [PacketEvent] = []
         var commands: [Command] = []
         var isStopping = false
+        /// Something was put in for which nobody has rung yet.
+        var isSilent = false
 
         var isEmpty: Bool {
             initiations.isEmpty && answers.isEmpty && staged.isEmpty && events.isEmpty
@@ -43,16 +46,22 @@ final class ControlMailbox: Sendable {
     }
 
     private let contents = Mutex(Contents())
+    private let gate = Mutex(FloodGate())
     let wake: EventFD
 
     init() throws(LinuxError) { wake = try EventFD() }
 
-    /// Whether it was taken.
-    func post(handshake bytes: UnsafeRawBufferPointer, from source: IPEndpoint) -> Bool {
+    /// Whether it was taken. The control thread does not learn of it before `ring`: handshake
+    /// messages come in floods, and to wake it for each would cost more than all of them.
+    func put(
+        handshake bytes: UnsafeRawBufferPointer, from source: IPEndpoint, now: Instant
+    ) -> Bool {
         let isInitiation = bytes.count == InitiationMessage.size
-        return post { contents in
+        if isInitiation, !gate.withLock({ $0.lets(source.address, now) }) { return false }
+        return contents.withLock { contents in
             let waiting = isInitiation ? contents.initiations.count : contents.answers.count
             guard waiting < Self.maxHandshakes else { return false }
+            if contents.isEmpty { contents.isSilent = true }
             let handshake = Handshake(bytes: Array(bytes), source: source)
             if isInitiation {
                 contents.initiations.append(handshake)
@@ -61,6 +70,19 @@ final class ControlMailbox: Sendable {
             }
             return true
         }
+    }
+
+    /// By the control thread: whether there is a flood. How many initiations were turned away
+    /// since the last call.
+    func setFlood(_ isOn: Bool) -> Int { gate.withLock { $0.set(isOn) } }
+
+    /// After `put`, once for all that was put.
+    func ring() {
+        let isWanted = contents.withLock { contents in
+            defer { contents.isSilent = false }
+            return contents.isSilent
+        }
+        if isWanted { wake.signal() }
     }
 
     /// Whether it was taken.

@@ -20,6 +20,9 @@ final class ControlThread {
     /// The last handshake, packet without a session or command: they come in bursts.
     private var lastNews = MonotonicClock.now()
     private let packetThreads: PacketThreads
+    private var flood = InitiationFlood()
+    /// When somebody was last told that suites differ: initiations come every five seconds.
+    private var suitesWarned: Instant?
     /// Sockets replaced by another port's, each with the attention that must be answered before
     /// its descriptor is closed: until then a packet thread may be about to use the number.
     private var formerSockets: [(ticket: UInt64, sockets: UnderlaySockets)] = []
@@ -49,8 +52,25 @@ final class ControlThread {
             if contents.isStopping { return }
             lightenDuties()
             if !contents.isEmpty { lastNews = MonotonicClock.now() }
-            wait()
+            if hasFlood(contents.initiations.count) {
+                // It is looked at a thousand times a second, not once for each message: to be
+                // woken costs more than to refuse one.
+                _ = poll(nil, 0, 1)
+            } else {
+                wait()
+            }
         }
+    }
+
+    private func hasFlood(_ initiations: Int) -> Bool {
+        let now = MonotonicClock.now()
+        let turnedAway = shared.mailbox.setFlood(flood.isOn(now))
+        flood.note(initiations + turnedAway, now)
+        let isOn = flood.isOn(now)
+        if shared.hasFlood.load(ordering: .relaxed) != isOn {
+            shared.hasFlood.store(isOn, ordering: .relaxed)
+        }
+        return isOn
     }
 
     private func lightenDuties() {
@@ -77,8 +97,9 @@ final class ControlThread {
     private func now() -> Now { Now(MonotonicClock.now(), wall: WallClock.now()) }
 
     private func step(_ contents: borrowing ControlMailbox.Contents) {
+        let t = MonotonicClock.now()
         for kind in [contents.answers, contents.initiations] {
-            let underLoad = kind.count >= ControlMailbox.loadMark
+            let underLoad = kind.count >= ControlMailbox.loadMark || flood.isOn(t)
             for handshake in kind {
                 handshake.bytes.withUnsafeBytes {
                     device.handshakeMessage(
@@ -128,6 +149,12 @@ final class ControlThread {
             logger.info("no answer from \(peer) for 90 s: giving up until there is traffic")
         case .handshakeRefused(let refusal, let source):
             logger.trace("refused a handshake message from \(source): \(refusal.rawValue)")
+        case .suitesDiffer(let peer, let theirs, let ours):
+            let now = MonotonicClock.now()
+            if let last = suitesWarned, now - last < .seconds(60) { return }
+            suitesWarned = now
+            logger.warning(
+                "no session with \(peer): it wants \(theirs.rawValue), and here it is to use \(ours.rawValue). Both ends need the same cipher: apply the newer manifest where it is missing")
         case .roamed(let peer, let endpoint):
             logger.info("\(peer) is now at \(endpoint)")
         case .keysErased(let peer):

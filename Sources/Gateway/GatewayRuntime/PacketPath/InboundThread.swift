@@ -9,6 +9,9 @@ struct InboundThread: ~Copyable {
     private let lane: PacketLane
     private let inbound: UnsafeMutablePointer<InboundWork>
     private let waiting: UnsafeMutablePointer<pollfd>
+    /// In a flood, once all is read that has come: to be woken for every datagram of a stranger
+    /// would cost more than to open those of peers.
+    private static let gatherMicroseconds: UInt32 = 20
 
     /// `inbound` must outlive this.
     init(
@@ -37,6 +40,9 @@ struct InboundThread: ~Copyable {
     }
 
     private func serve() {
+        if inbound.pointee.hasDrained, shared.hasFlood.load(ordering: .relaxed) {
+            usleep(Self.gatherMicroseconds)
+        }
         let listening = lane.listening.load(ordering: .acquiring)
         if lane.side < 0 {
             inbound.pointee.wait(for: listening)

@@ -15,7 +15,11 @@ struct InboundWork: ~Copyable {
     private let tun: Int32
     private var inbound: Inbound
     private let receiver: UDPReceiveBatch
+    /// The last round found all there was.
+    private(set) var hasDrained = true
     private var lastRound = Instant(nanoseconds: 0)
+    /// The control thread does not know yet.
+    private var hasHandshakes = false
     private var widening = CipherWidening()
 
     init(
@@ -51,6 +55,7 @@ struct InboundWork: ~Copyable {
         shared.quiescence.enter(lane.inboundSeen)
         ProgramPages.shared.notePackets(now)
         lastRound = now
+        hasDrained = count < Self.slots
         var bytes = 0
         for i in 0..<count {
             guard let received = receiver.received(i) else {
@@ -61,6 +66,10 @@ struct InboundWork: ~Copyable {
             take(received, now)
         }
         write()
+        if hasHandshakes {
+            hasHandshakes = false
+            shared.mailbox.ring()
+        }
         shared.quiescence.leave(lane.inboundSeen)
         lane.duty.noteRound(units: count, bytes: bytes, now)
         widening.noteRound(units: count, bytes: bytes, &inbound.cipher)
@@ -77,7 +86,9 @@ struct InboundWork: ~Copyable {
                 offset += size
             case .handshake:
                 let bytes = UnsafeRawBufferPointer(message)
-                if !shared.mailbox.post(handshake: bytes, from: received.from) {
+                if shared.mailbox.put(handshake: bytes, from: received.from, now: now) {
+                    hasHandshakes = true
+                } else {
                     inbound.drops.add(.controlBusy)
                 }
                 offset += size

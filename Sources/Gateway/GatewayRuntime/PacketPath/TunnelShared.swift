@@ -10,6 +10,8 @@ final class TunnelShared: Sendable {
     let quiescence: Quiescence
     let busyPoll: Nanoseconds
     let stopping = Atomic<Bool>(false)
+    /// Initiations come in a flood: threads let some gather before they look.
+    let hasFlood = Atomic<Bool>(false)
     /// The TUN device was taken away under us.
     let deviceGone = Atomic<Bool>(false)
 
