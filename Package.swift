@@ -144,7 +144,8 @@ let package = Package(
         program(
             "slice-gateway",
             uses: [
-                "GatewayRuntime", "SliceModel", "Noise", "LinuxNet", "Telemetry", "ConfigFile", "Timing",
+                "GatewayRuntime", "SliceModel", "Noise", "LinuxNet", "Telemetry", "ConfigFile",
+                "Timing",
                 "CLinux", argumentParser, logging,
             ]),
         program(

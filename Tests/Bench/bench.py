@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "Lab"))
 
 import report
 from contenders import KINDS, REPOSITORY, find_gateway, versions
-from figures import (ALL, CONTENDERS, FIGURES, GROUPS, MORE_PEERS, NOTHING, OURS, WIRE_GROUPS,
+from figures import (ALL, CONTENDERS, FIGURES, GROUPS, MORE_PEERS, OURS, WIRE_GROUPS,
                      Results)
 from lab import Lab, LabError, enter_user_namespace, run
 from machine import Watch, describe
@@ -32,7 +32,6 @@ STEPS = {"start": "start", "memory_idle": "memory", "rtt": "rtt", "tcp": "tcp", 
          "initiations": "initiations"}
 
 LIMIT = 20 * 60  # seconds: no round is begun that would end later, unless asked for
-NEEDS_NOTHING = {"rtt", "busy", "steady"}  # told without the round-trip time of no tunnel
 
 
 def word_for(contender):
@@ -66,9 +65,6 @@ def arguments():
     options.groups = [word for word in words if word in GROUPS] or GROUPS
     options.contenders = [names[word] for word in words if word in names] or list(
         ALL if options.all_peers else CONTENDERS)
-    if NEEDS_NOTHING & set(options.groups):
-        if NOTHING not in options.contenders:
-            options.contenders.append(NOTHING)
     if options.report is None and not options.quick and not words and options.underlay == "both":
         options.report = REPOSITORY / "Docs"
     options.underlays = underlays(options)
@@ -97,11 +93,8 @@ def build_udpbench(directory):
     return program
 
 
-def steps(groups, name):
-    wanted = set(groups)
-    if name == NOTHING and NEEDS_NOTHING & wanted:
-        wanted.add("rtt")
-    return [step for step, group in STEPS.items() if group in wanted]
+def steps(groups):
+    return [step for step, group in STEPS.items() if group in groups]
 
 
 def measure(name, underlay, options, udpbench, results, details, started):
@@ -126,7 +119,7 @@ def measure(name, underlay, options, udpbench, results, details, started):
     try:
         with Lab() as lab:
             session = Session(KINDS[name](lab, udpbench, underlay), udpbench, plan, say)
-            for step in steps(options.underlays[underlay], name):
+            for step in steps(options.underlays[underlay]):
                 try:
                     getattr(session, step)()
                 except (LabError, OSError, ValueError, KeyError) as error:

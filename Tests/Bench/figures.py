@@ -41,8 +41,8 @@ MAIN = [
     Figure("pps64", "UDP of 64 bytes without loss", "kpps", 1e-3, True, "udp64"),
     Figure("pps1200", "UDP of 1,200 bytes without loss", "kpps", 1e-3, True, "udp1200"),
     Figure("flood64", "UDP of 64 bytes received in a flood", "kpps", 1e-3, True, "udp64"),
-    Figure("rtt50", "Added round-trip time, median", "µs", 1e6, False, "rtt"),
-    Figure("rtt99", "Added round-trip time, 99th percentile", "µs", 1e6, False, "rtt"),
+    Figure("rtt50", "Round-trip time, median", "µs", 1e6, False, "rtt"),
+    Figure("rtt99", "Round-trip time, 99th percentile", "µs", 1e6, False, "rtt"),
     Figure("busy50", "The same beside unlimited TCP, median", "µs", 1e6, False, "busy"),
     Figure("busy99", "The same beside unlimited TCP, 99th percentile", "µs", 1e6, False, "busy"),
     Figure("steady50", "The same beside TCP of 250 Mbit/s, median", "µs", 1e6, False, "steady"),
@@ -76,8 +76,6 @@ FIGURES = MAIN + STRANGER
 GROUPS = list(dict.fromkeys(figure.group for figure in FIGURES))
 # What is also measured where every packet crosses alone: how much of the rest does so by itself.
 WIRE_GROUPS = "tcp", "udp64"
-# What of the above is a time from which the wire's own is taken away.
-ADDED = "rtt50", "rtt99", "busy50", "busy99", "steady50", "steady99"
 
 
 @dataclass(frozen=True)
@@ -111,28 +109,7 @@ class Results:
     def add(self, contender, values):
         self.rounds[-1][contender] = values
 
-    def value(self, figures_of_round, contender, key):
-        """The added time for round trips, else what was measured."""
-        value = figures_of_round.get(contender, {}).get(key)
-        if value is None or key not in ADDED:
-            return value
-        if contender == NOTHING:
-            return None
-        bare = self.bare()
-        return None if bare is None else value - bare
-
-    def bare(self):
-        """The round-trip time without a tunnel: the least median of all rounds, the same for all.
-        Two processes on one core answer each other several times faster than on two, and where
-        they run is the scheduler's whim."""
-        spread = self.raw(NOTHING, "rtt50")
-        return None if spread is None else spread.least
-
     def spread(self, contender, key):
-        return Spread.of([self.value(one, contender, key) for one in self.rounds])
-
-    def raw(self, contender, key):
-        """Without anything taken away."""
         return Spread.of([one.get(contender, {}).get(key) for one in self.rounds])
 
     def advantage(self, figure, peer, one_of_ours=OURS):
@@ -141,7 +118,7 @@ class Results:
             return None
         ratios = []
         for one in self.rounds:
-            ours, theirs = (self.value(one, name, figure.key) for name in (one_of_ours, peer))
+            ours, theirs = (one.get(name, {}).get(figure.key) for name in (one_of_ours, peer))
             if ours is None or theirs is None:
                 continue
             more, less = (ours, theirs) if figure.more_is_better else (theirs, ours)

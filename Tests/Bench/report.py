@@ -80,7 +80,7 @@ def light(results):
     """Where a stranger could not send as much as it was to."""
     return [f"{name} was sent {spread.median / 1e3:.0f} kpps only ({title})"
             for kind, title in STRANGERS.items() for name in results.contenders
-            if (spread := results.raw(name, f"sent_{kind}")) and spread.median < LIGHT * RATE]
+            if (spread := results.spread(name, f"sent_{kind}")) and spread.median < LIGHT * RATE]
 
 
 def text(results, facts):
@@ -189,9 +189,7 @@ def page(results, facts, images):
     results = results[VETH]
     if results.measured(STRANGER):
         others += stranger_section(results)
-    bare = results.bare()
-    bare_text = f" ({bare * 1e6:.1f} µs here)" if bare else ""
-    rates = [(name, results.raw(name, "busy_stream")) for name in results.contenders]
+    rates = [(name, results.spread(name, "busy_stream")) for name in results.contenders]
     streams = ", ".join(f"{name} {rate.median / 1e9:.2f}" for name, rate in rates if rate)
     streams = f" ({streams} Gbit/s here, and so not the same load)" if streams else ""
     more = "".join(f"| {name} | {MORE[name]} |\n" for name in results.contenders if name in MORE)
@@ -255,9 +253,10 @@ point to point with TLS and pinned certificates; everything else as openvpn has 
 - **Flood**: the sender does not hold back at all; what arrives per second.
 - **Round-trip time**: {plan.pongs} times {plan.rounds - 100:,} datagrams of 64 bytes, one at a
   time, there and back, each time from new processes; the median of the {plan.pongs} medians and
-  99th percentiles, less the least median of the same without a tunnel{bare_text}. On a machine
-  with few cores much of a round trip is the scheduler's: a packet that wakes a process on
-  another core waits several times longer than one that stays.
+  99th percentiles. On a machine with few cores most of a round trip is the scheduler's: to wake a
+  process on another core takes several times longer than to carry a packet. slice-gateway looks
+  again before it sleeps (`--busy-poll`), and cores that stay awake make even a round trip through
+  two gateways shorter than one without a tunnel.
 - **Beside TCP**: the same while a TCP stream runs in the same direction: one that takes what it
   can get{streams}, and one that the sender's TCP paces to 250 Mbit/s.
 - **Initiations**: each kind beside a TCP stream of its own, once that is past its start, and what

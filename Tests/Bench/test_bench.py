@@ -44,15 +44,6 @@ def test_ratios_are_taken_within_a_round_and_say_how_much_better():
     assert drift.behind() == []
 
 
-def test_round_trips_are_told_without_the_wire():
-    found = results({NOTHING: {"rtt50": 60}, OURS: {"rtt50": 30}, OPENVPN: {"rtt50": 50}},
-                    {NOTHING: {"rtt50": 10}, OURS: {"rtt50": 40}, OPENVPN: {"rtt50": 25}})
-    assert found.spread(OURS, "rtt50").least == 20  # less the least of all rounds
-    assert found.spread(NOTHING, "rtt50") is None
-    assert found.advantage(FIGURE["rtt50"], OPENVPN).median == (40 / 20 + 15 / 30) / 2
-    assert found.advantage(FIGURE["rtt99"], OPENVPN) is None
-
-
 def test_who_carries_nothing_is_infinitely_behind():
     found = results({OURS: {"kept_right": 0.5}, OPENVPN: {"kept_right": 0.0},
                      WIREGUARD_GO: {"kept_right": 0.0}})
