@@ -154,9 +154,11 @@ final class ControlThread {
             if let last = suitesWarned, now - last < .seconds(60) { return }
             suitesWarned = now
             logger.warning(
-                "no session with \(peer): it wants \(theirs.rawValue), and here it is to use "
-                    + "\(ours.rawValue). Both ends need the same cipher: apply the newer manifest "
-                    + "where it is missing")
+                """
+                no session with \(peer): it wants \(theirs.rawValue), and here it is to use \
+                \(ours.rawValue). Both ends need the same cipher: apply the newer manifest where \
+                it is missing
+                """)
         case .roamed(let peer, let endpoint):
             logger.info("\(peer) is now at \(endpoint)")
         case .keysErased(let peer):
