@@ -16,10 +16,21 @@ extension BrokerNode {
             case .cleaning: beginCleaning()
             case .cleaningSlice: clean()
             case .flushing: flushOverdue()
+            case .opening(let partition): openAgain(partition)
             }
         }
-        for problem in logs.takeProblems() { say(.error, problem) }
+        for problem in logs.takeProblems() where reminders.isDue(problem, now) {
+            say(.error, problem)
+        }
         if logs.isOffline { storageFailed() }
+    }
+
+    private func openAgain(_ partition: TopicPartition) {
+        guard !logs.isOffline, replicas.replica(partition)?.role == .offline,
+            replicas.reopen(partition)
+        else { return }
+        reminders.forget("offline \(partition)")
+        say(.notice, "\(partition) is open again")
     }
 
     private func applyRetention() {

@@ -198,7 +198,9 @@ package final class BrokerProcess: Sendable {
         let loop = brokerLoop
         let quorumLoop = quorumLoop
         do {
-            _ = try await MetricsServer.listen(place, on: loop) {
+            _ = try await MetricsServer.listen(
+                place, on: loop, logger: Self.logger(logger, "metrics")
+            ) {
                 quorumLoop.submit { quorum.value.loop.node.metrics() }.hop(to: loop).map {
                     $0 + (broker?.value.node.metrics() ?? [])
                 }

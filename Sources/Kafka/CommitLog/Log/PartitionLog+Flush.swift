@@ -87,12 +87,16 @@ extension PartitionLog {
             directoryIsUnsynced = false
             epochs.isDirty = false
             guard !steps.isEmpty || flushedOffset < logEndOffset else { return nil }
-            flushCount += 1
-            flushInFlight = flushCount
-            flushBound = Int64.max
-            return FlushTicket(
-                id: flushCount, disk: disk, steps: steps, endOffset: logEndOffset)
+            return ticket(steps, endOffset: logEndOffset)
         }
+    }
+
+    private func ticket(_ steps: [FlushTicket.Step], endOffset: Int64) -> FlushTicket {
+        let id = directory.nextFlush()
+        flushCount += 1
+        flushInFlight = id
+        flushBound = Int64.max
+        return FlushTicket(id: id, disk: disk, steps: steps, endOffset: endOffset)
     }
 
     func openIfThere(_ path: String) throws(LogError) -> (any DiskFile)? {
@@ -129,10 +133,11 @@ extension PartitionLog {
     }
 
     /// The ticket could not be carried out. What the system then still has of the unsynced
-    /// bytes is unknown, so the directory goes offline rather than try again.
+    /// bytes is unknown, so the directory goes offline rather than try again. For want of a
+    /// descriptor nothing was tried: the log is opened again, and flushed from its recovery point.
     package func failFlush(_ ticket: FlushTicket, _ error: DiskError) {
         flushInFlight = nil
-        directory.goOffline(error)
+        failed(error)
     }
 
     /// Begins, carries out and completes a flush.
