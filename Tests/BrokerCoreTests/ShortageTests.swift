@@ -17,6 +17,8 @@ import Timing
         let node = try TestNode()
         try node.register()
         node.learnTopic("t", TestNode.topicId)
+        // Its epoch is on the disk: nothing is left to be opened for it.
+        node.pass(.milliseconds(200))
         return node
     }
 
@@ -79,5 +81,21 @@ import Timing
         #expect(try produce(node, to: TestNode.topicId) == ErrorCode.none)
         #expect(replica.highWatermark == 4)
         #expect(node.failure == nil)
+    }
+
+    @Test func aNewEpochIsOnTheDiskSoon() throws {
+        let node = try Self.node()
+        node.pass(.milliseconds(200))
+        let path = "/data/t-0/leader-epoch-checkpoint"
+        func onDisk() throws -> String? {
+            try node.disk.readWhole(path, limit: 4096).map { String(buffer: $0) }
+        }
+        #expect(try onDisk() == "0\n1\n0 0\n")
+        #expect(try produce(node, to: TestNode.topicId) == ErrorCode.none)
+        node.learn([
+            .partitionChange(.init(partitionId: 0, topicId: TestNode.topicId, leader: 1))
+        ])
+        node.pass(.milliseconds(200))
+        #expect(try onDisk() == "0\n2\n0 0\n1 1\n")
     }
 }

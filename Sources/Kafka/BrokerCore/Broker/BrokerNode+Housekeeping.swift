@@ -103,14 +103,24 @@ extension BrokerNode {
         logs.writeHighWatermarks(replicas.highWatermarks())
     }
 
-    /// `flush.ms`, and segments that are closed and not on the disk yet.
+    /// Checkpoints of leader epochs that are on their way to the disk at a time: after an election
+    /// there may be thousands, and flushes that producers wait for come behind them.
+    private static let epochFlushes = 16
+
+    /// `flush.ms`, segments that are closed and not on the disk yet, and epochs that have begun.
     private func flushOverdue() {
-        for replica in replicas.replicas {
-            guard let log = replica.log,
-                log.isFlushDue(nowMs: nowMs) || log.hasUnflushedClosedSegment
-            else { continue }
+        let all = replicas.replicas
+        var epochFlushes = all.count { $0.log?.isFlushing ?? false }
+        for replica in all {
+            guard let log = replica.log else { continue }
+            let isDue = log.isFlushDue(nowMs: nowMs) || log.hasUnflushedClosedSegment
+            let isNewEpoch = log.hasUnwrittenEpoch && epochFlushes < Self.epochFlushes
+            guard isDue || isNewEpoch else { continue }
             do {
-                guard let ticket = try log.beginFlush() else { continue }
+                guard let ticket = try isDue ? log.beginFlush() : log.beginEpochFlush() else {
+                    continue
+                }
+                epochFlushes += 1
                 effects.append(
                     .flush(TopicIdPartition(replica.topicId, replica.partition), ticket))
             } catch {

@@ -19,6 +19,8 @@ package struct FlushTicket: Sendable {
     let steps: [Step]
     /// The log is durable up to here once the ticket is carried out.
     package let endOffset: Int64
+    /// Not where it only writes down leader epochs: `flush.ms` counts from the last that was.
+    var isOfRecords = true
 
     package func perform() throws(DiskError) {
         for step in steps {
@@ -99,6 +101,23 @@ extension PartitionLog {
         return FlushTicket(id: id, disk: disk, steps: steps, endOffset: endOffset)
     }
 
+    /// An epoch has begun of which the checkpoint on the disk does not tell yet.
+    package var hasUnwrittenEpoch: Bool { epochs.isDirty }
+    package var isFlushing: Bool { flushInFlight != nil }
+
+    /// Writes down the epochs, and nothing else. Nil when they are on the disk, or a flush is under
+    /// way.
+    package func beginEpochFlush() throws(LogError) -> FlushTicket? {
+        try guarded { () throws(LogError) -> FlushTicket? in
+            guard flushInFlight == nil, epochs.isDirty else { return nil }
+            let step = try epochStep()
+            epochs.isDirty = false
+            var flush = ticket([step], endOffset: flushedOffset)
+            flush.isOfRecords = false
+            return flush
+        }
+    }
+
     func openIfThere(_ path: String) throws(LogError) -> (any DiskFile)? {
         do {
             return try disk.open(path, create: false)
@@ -125,7 +144,7 @@ extension PartitionLog {
         guard flushInFlight == ticket.id else { return }
         flushInFlight = nil
         flushingSegments = []
-        lastFlushMs = nowMs
+        if ticket.isOfRecords { lastFlushMs = nowMs }
         flushedOffset = max(flushedOffset, min(ticket.endOffset, flushBound))
         if bytesSinceSnapshot >= directory.settings.snapshotIntervalBytes {
             try guarded { () throws(LogError) in try takeSnapshot() }
