@@ -101,6 +101,13 @@ package final class QuorumNode: SteppedNode {
         carryOut(raft.step(.timer, now: now))
     }
 
+    /// The metadata log lets go of whole segments only: they are small.
+    package static func logConfig(_ config: BrokerConfig) -> LogConfig {
+        var result = LogConfig()
+        result.segmentBytes = Int(config.integer("metadata.log.segment.bytes"))
+        return result
+    }
+
     private static func configuration(
         _ config: BrokerConfig, _ identity: NodeIdentity
     ) -> RaftConfiguration {
