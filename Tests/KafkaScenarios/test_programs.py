@@ -2,9 +2,11 @@
 
 import json
 import re
+import subprocess
 
+from lab import wait_until
 from lab.brokers import broker_program
-from nodes import BrokerCluster, run
+from nodes import BrokerCluster, read, run
 
 
 def test_json_of_what_needs_no_cluster(lab):
@@ -41,3 +43,33 @@ def test_json_of_what_needs_no_cluster(lab):
     assert done["directories"] == [{"path": str(node.data), "wasFormatted": False}]
     wrong = run(broker_program(), *words[:2], "/nowhere", *words[3:], check=False)
     assert wrong.returncode == 2 and json.loads(wrong.stderr)["code"] == "config"
+
+
+def test_produce_says_what_it_waits_for(lab):
+    """With too few replicas in sync it tries for as long as it may, and says so meanwhile."""
+    cluster = BrokerCluster(lab, 3)
+    run(broker_program(), "topics", "create", "waiting", "--assignment", "1:2", "-c",
+        "min.insync.replicas=2", "-b", cluster[1].address)
+    cluster[2].kill()
+    wait_until(lambda: cluster.describe("waiting")[0]["isr"] == [1], 20, "the replica to be missed")
+    command = [broker_program(), "produce", "waiting", "--timeout", "60", "-b", cluster[1].address]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as producing:
+        try:
+            producing.stdin.write("a line\n")
+            producing.stdin.close()
+            said = producing.stderr.readline()
+            assert re.match(r"trying again, for [2-9] s of 60 s by now: .*NOT_ENOUGH_REPLICAS",
+                            said), said
+            assert producing.poll() is None
+            cluster[2].start()
+            assert producing.wait(30) == 0
+        finally:
+            producing.kill()
+    assert read(cluster, "waiting") == [b"a line"]
+    # To a program it says nothing but how it ended.
+    cluster[2].kill()
+    wait_until(lambda: cluster.describe("waiting")[0]["isr"] == [1], 20, "the replica to be missed")
+    done = run(*command[:4], "4", *command[5:], "--json", input="a line\n", check=False)
+    assert done.returncode == 1
+    assert "NOT_ENOUGH_REPLICAS" in json.loads(done.stderr)["code"]
