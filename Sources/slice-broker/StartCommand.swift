@@ -15,13 +15,25 @@ struct ConfigOption: ParsableArguments {
     var overrides: [String] = []
 
     /// Says everything that is wrong, and ends with code 2, as nothing has been done.
-    func load() throws -> BrokerConfig {
+    func load(json: Bool = false) throws -> BrokerConfig {
         do {
             return try BrokerConfigFile.read(config, overrides: overrides)
         } catch {
+            if json { throw Failure(.usage, "config", "\(error)") }
             for line in "\(error)".split(separator: "\n") { complain("\(config): \(line)") }
             throw ExitCode(2)
         }
+    }
+}
+
+struct OutputOption: ParsableArguments {
+    @Flag(name: .customLong("json"), help: "JSON on standard output, errors as JSON too.")
+    var isJSON = false
+
+    var console: Console {
+        var console = Console.current
+        console.isJSON = isJSON
+        return console
     }
 }
 
@@ -61,9 +73,32 @@ struct CheckCommand: ParsableCommand {
         commandName: "check", abstract: "Say what is wrong with a configuration file, if anything.")
 
     @OptionGroup var options: ConfigOption
+    @OptionGroup var output: OutputOption
 
     func run() throws {
+        if output.isJSON { return try runForJSON() }
         _ = try options.load()
         print("\(options.config) is sound")
+    }
+
+    /// What is wrong is the result here, and not a failure of the command.
+    private func runForJSON() throws {
+        var problems: [JSON] = []
+        do {
+            _ = try BrokerConfigFile.read(options.config, overrides: options.overrides)
+        } catch let error as BrokerConfigError {
+            problems = error.problems.map { problem in
+                let line: Int? = problem.line > 0 ? problem.line : nil
+                return ["line": JSON(line), "message": .string(problem.message)]
+            }
+        } catch {
+            problems = [["line": nil, "message": .string("\(error)")]]
+        }
+        let document: JSON = [
+            "config": .string(options.config), "isSound": .bool(problems.isEmpty),
+            "problems": .array(problems),
+        ]
+        output.console.result(document) { "" }
+        if !problems.isEmpty { throw ExitCode(2) }
     }
 }

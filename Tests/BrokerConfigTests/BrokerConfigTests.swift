@@ -83,7 +83,12 @@ struct BrokerConfigTests {
         ("log.cleanup.policy=shrink", "delete and compact"),
         ("listener.security.protocol.map=PLAINTEXT:SSL", "only PLAINTEXT"),
         ("broker.session.timeout.ms=300", "twice"),
-        ("replica.selector.class=com.example.Mine", "must be one of"),
+        (
+            "replica.selector.class=com.example.Mine",
+            "must be one of org.apache.kafka.common.replica.LeaderSelector, org.apache.kafka.common"
+                + ".replica.RackAwareReplicaSelector, empty, and is"
+        ),
+        ("compression.type=zstd", "can only be producer, and is \"zstd\""),
         ("metrics.listener=9404", "host:port"),
         ("inter.broker.listener.name=OTHER", "not in listeners"),
     ]) func refuses(_ line: String, _ message: String) throws {

@@ -92,16 +92,41 @@ def test_kafka_python_infers_the_release(one):
 
 
 @pytest.mark.parametrize("key, version", [
-    (PRODUCE, 0), (PRODUCE, 2), (PRODUCE, 99), (PRODUCE, -1), (11, 1), (FETCH, 3), (METADATA, 99),
+    (PRODUCE, 0), (PRODUCE, 2), (PRODUCE, 99), (PRODUCE, -1), (11, 10), (FETCH, 3), (METADATA, 99),
     (4, 0), (17, 1), (24, 0), (68, 0), (127, 0), (999, 0), (-1, 0), (32767, 32767),
 ])
 def test_what_is_not_served_ends_the_connection(one, key, version):
-    """Kafka can answer only what it understands: it closes. Produce below 3 and JoinGroup below 2
-    are advertised for old clients and refused all the same (KIP-896)."""
+    """Kafka can answer only what it understands: it closes. Produce below 3
+    is advertised for old clients and refused all the same (KIP-896)."""
     with Wire(broker_of(one)) as wire:
         wire.send(key, version, PRODUCE_V3_EMPTY)
         assert wire.is_closed_by_peer()
     serves(one)
+
+
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_group_is_joined_as_long_ago(one, version):
+    """JoinGroup as Kafka 0.9 and 0.10.1 had it, which Kafka serves to this day."""
+    metadata = b"a subscription"
+    body = (text(f"old-{version}") + struct.pack(">i", 10_000)
+            + (struct.pack(">i", 10_000) if version else b"") + text("") + text("consumer")
+            + struct.pack(">i", 1) + text("range") + struct.pack(">i", len(metadata)) + metadata)
+    with Wire(broker_of(one)) as wire:
+        def joined():
+            wire.ask(10, 0, text(f"old-{version}"))  # FindCoordinator makes the topic
+            answer = wire.ask(11, version, body)
+            # While the coordinator is found, or loads: 14, 15, 16.
+            return answer if struct.unpack_from(">h", answer)[0] not in (14, 15, 16) else None
+        answer = wait_until(joined, 20, "the coordinator")
+    error, generation, size = struct.unpack_from(">hih", answer)
+    assert (error, generation, answer[8:8 + size]) == (0, 1, b"range")
+    rest = answer[8 + size:]
+    size, = struct.unpack_from(">h", rest)
+    leader, rest = rest[2:2 + size], rest[2 + size:]
+    # It leads, is the only member, and gets its metadata back.
+    assert size > 0 and rest == (
+        text(leader.decode()) + struct.pack(">i", 1) + text(leader.decode())
+        + struct.pack(">i", len(metadata)) + metadata)
 
 
 def test_produce_to_nothing_is_answered(one):

@@ -235,6 +235,28 @@ private final class TopicBroker: Sendable {
         }
     }
 
+    @Test func whatItWaitsForIsTold() async throws {
+        try await withTopic(partitions: 1) { topic, cluster in
+            topic.state.withLock { $0.faults = [.notEnoughReplicas, .notEnoughReplicas, .none] }
+            let producer = try Producer(cluster, topic: "t", Producer.Settings())
+            var told: [(ClientError, Duration)] = []
+            producer.waits = { told.append(($0, $1)) }
+            try add(producer, key: nil, "1")
+            try producer.flush()
+            #expect(
+                told.map(\.0)
+                    == Array(
+                        repeating: .refused(
+                            .notEnoughReplicas, what: "partition 0 of t", detail: nil), count: 2))
+            #expect(told[0].1 < told[1].1)
+            // What does not pass is thrown, and not waited for.
+            topic.state.withLock { $0.faults = [.messageTooLarge] }
+            try add(producer, key: nil, "2")
+            #expect(throws: ClientError.self) { try producer.flush() }
+            #expect(told.count == 2)
+        }
+    }
+
     @Test func whatDoesNotPassIsTold() async throws {
         try await withTopic(partitions: 1) { topic, cluster in
             topic.state.withLock { $0.faults = [.messageTooLarge] }

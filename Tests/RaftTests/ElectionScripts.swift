@@ -62,6 +62,20 @@ import Testing
             """)
     }
 
+    /// It hands over to nobody, and waits for nobody.
+    @Test func oneVoterThatLedLeadsAgainAtOnce() {
+        RaftScript.expect(
+            """
+            > node 1 voters 1 log 3 epoch 3 leader 1 voted 1
+              persist epoch 4 leader 1 voted 1@0-1
+              became leader of epoch 4 from 1
+              leader 1 epoch 4
+              is leader
+            > timer
+              committed up to 2
+            """)
+    }
+
     @Test func aFollowerWithoutLeaderStandsAndLosesQuietly() {
         RaftScript.expect(
             """

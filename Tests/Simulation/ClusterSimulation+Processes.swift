@@ -92,6 +92,7 @@ extension ClusterSimulation {
             checks.committed(update, on: node)
             node.broker?.metadataChanged(update, now: now, nowMs: nowMs)
         case .leader(let id, _): node.broker?.controllerChanged(id, now: now, nowMs: nowMs)
+        case .ready: break
         }
     }
 

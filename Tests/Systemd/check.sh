@@ -44,6 +44,12 @@ rate "$brokerUnit" $brokerWorst
 brokerLevel=$level
 rate "$unit" $worst
 
+# While the gateway still attaches, the broker ends again and again; only wrong configuration is
+# final.
+for line in StartLimitIntervalSec=0 Restart=on-failure RestartSec=2 RestartPreventExitStatus=2; do
+    grep -qx "$line" "$brokerUnit" || fail "the broker is given up: no $line"
+done
+
 # systemd.exec(5): any of these gives the service a mount namespace from which no mount reaches
 # the host, and nobody would see the router namespaces under /run/netns.
 forbidden='ProtectSystem|ProtectHome|ProtectProc|ProcSubset|ProtectKernelTunables'

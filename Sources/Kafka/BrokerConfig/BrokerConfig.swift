@@ -194,29 +194,15 @@ package struct BrokerConfig: Sendable {
     }
 
     private static func unknown(_ name: String) -> String {
-        if let why = later[name] { return "\(name) is not supported: \(why)" }
+        if let why = ForeignProperties.reason(against: name) {
+            return "\(name) is not supported: \(why)"
+        }
         let near = BrokerProperty.all.map(\.name).filter {
             abs($0.utf8.count - name.utf8.count) <= 3 && distance($0, name) <= 3
         }
         let hint = near.isEmpty ? "" : "; did you mean \(near.joined(separator: " or "))?"
         return "\(quoted(name)) is not a property of this broker\(hint)"
     }
-
-    /// Kafka's properties that people are likely to bring along.
-    private static let later: [String: String] = [
-        "zookeeper.connect": "there is no ZooKeeper; give controller.quorum.voters",
-        "broker.id": "it is called node.id",
-        "controller.quorum.bootstrap.servers":
-            "the voters are static; give controller.quorum.voters",
-        "num.network.threads": "the thread that owns the partitions serves their clients itself",
-        "num.io.threads": "one thread owns the partitions and never waits for a disk",
-        "authorizer.class.name": "ACLs are not there yet",
-        "sasl.enabled.mechanisms": "SASL is not there yet",
-        "ssl.keystore.location": "TLS is not there yet",
-        "transaction.state.log.replication.factor": "transactions are not there yet",
-        "transaction.state.log.min.isr": "transactions are not there yet",
-        "transaction.state.log.num.partitions": "transactions are not there yet",
-    ]
 
     private static let byName: [String: BrokerProperty] = Dictionary(
         uniqueKeysWithValues: BrokerProperty.all.map { ($0.name, $0) })

@@ -61,6 +61,10 @@ extension BrokerProperty {
             "metadata.log.max.record.bytes.between.snapshots", .integer(1...Int64.max),
             "20971520", "A snapshot is made after so many bytes of metadata."),
         .init(
+            "metadata.log.segment.bytes", .integer(1_048_576...Int64(Int32.max)), "16777216",
+            "A segment file of the metadata log is at most this large; what is older than two "
+                + "snapshots goes in whole segments. Kafka: 1073741824."),
+        .init(
             "controlled.shutdown.enable", .boolean, "true",
             "Before it stops, a broker hands its leaderships over."),
     ]

@@ -61,8 +61,11 @@ package struct BrokerProperty: Sendable {
                 ? nil
                 : "must be from \(range.lowerBound) to \(range.upperBound), and is \(value)"
         case .choice(let choices):
-            return choices.contains(value)
-                ? nil : "must be one of \(choices.joined(separator: ", ")), and is \(quoted(value))"
+            guard !choices.contains(value) else { return nil }
+            var words = choices.filter { !$0.isEmpty }
+            if words.count < choices.count { words.append("empty") }
+            let choice = words.count == 1 ? "can only be " : "must be one of "
+            return choice + "\(words.joined(separator: ", ")), and is \(quoted(value))"
         }
     }
 }

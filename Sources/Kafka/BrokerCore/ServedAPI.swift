@@ -31,11 +31,10 @@ package struct ServedAPIs: Sendable {
     }
 
     /// Versions that are advertised but refused: librdkafka before 2.11 takes a minimum above 0 of
-    /// Produce for a broker without compression (KIP-896 notes the same exception in Kafka), and
-    /// of JoinGroup for one without consumer groups.
-    private static let lowered: [Int16: Int16] = [
-        ProduceRequest.apiKey: 0, JoinGroupRequest.apiKey: 0,
-    ]
+    /// Produce for a broker without compression (KIP-896 notes the same exception in Kafka). One
+    /// above 0 of JoinGroup it takes for a broker without groups; but that is served from 0 on, as
+    /// by Kafka.
+    private static let lowered: [Int16: Int16] = [ProduceRequest.apiKey: 0]
 
     /// For clients and other brokers.
     package static let broker = ServedAPIs([

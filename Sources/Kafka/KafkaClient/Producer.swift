@@ -48,6 +48,8 @@ package final class Producer {
     }
 
     package private(set) var summary = Summary()
+    /// Told of each attempt that came to nothing and will be made again, and for how long by now.
+    package var waits: (ClientError, Duration) -> Void = { _, _ in }
     private let cluster: KafkaCluster
     private let settings: Settings
     private var layout: TopicLayout
@@ -122,8 +124,10 @@ package final class Producer {
         gathered = 0
         guard !batches.isEmpty else { return }
         var attempts = Attempts(milliseconds: settings.timeoutMilliseconds)
+        let begun = ContinuousClock.now
         while true {
             if let failure = try send(&batches) {
+                if failure.isPassing { waits(failure, .now - begun) }
                 guard failure.isPassing, attempts.pause() else { throw failure }
                 summary.retries += 1
                 // Fails for the same reasons, and they pass as well.

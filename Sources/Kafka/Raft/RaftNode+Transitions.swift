@@ -8,7 +8,10 @@ extension RaftNode {
             if let leader = election.leaderID, followable(leader) { return startFollowing() }
             return startUnattached(deadline: nil)
         }
-        if election.leaderID == configuration.nodeID {
+        if voters.voters.count == 1 {
+            // There is nobody to hand over to, or to wait for: it stands in the next epoch at once.
+            startUnattached(deadline: now)
+        } else if election.leaderID == configuration.nodeID {
             startResigned(preferred: [])
         } else if let leader = election.leaderID, followable(leader) {
             startFollowing()

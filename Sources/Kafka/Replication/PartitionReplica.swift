@@ -87,11 +87,11 @@ package final class PartitionReplica {
 
     // MARK: Roles
 
-    /// Takes a log that has just been opened. The high watermark is what the checkpoint says,
-    /// within what the log holds.
+    /// Takes a log that has just been opened. The high watermark is what the checkpoint says, or
+    /// what it was when the log was open before, within what the log holds.
     func attach(_ log: PartitionLog, checkpointedHighWatermark: Int64?) {
         self.log = log
-        let known = checkpointedHighWatermark ?? log.logStartOffset
+        let known = max(checkpointedHighWatermark ?? log.logStartOffset, highWatermark)
         highWatermark = max(log.logStartOffset, min(known, log.logEndOffset))
         if role == .offline { role = .none }
         // What recovery has found may not have reached the disk yet.

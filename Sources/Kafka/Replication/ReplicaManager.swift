@@ -208,6 +208,10 @@ package final class ReplicaManager {
             hosted.insert(replica)
         }
         if replica.log == nil, replica.role != .offline { open(replica) }
+        apply(metadata, to: replica)
+    }
+
+    private func apply(_ metadata: PartitionMetadata, to replica: PartitionReplica) {
         let leaderBefore = replica.metadata.leader
         let begins = replica.apply(metadata)
         if begins, replica.role == .leader {
@@ -303,6 +307,16 @@ package final class ReplicaManager {
             replica.goOffline()
             fetchers.remove(replica, leader: replica.metadata.leader)
         }
+    }
+
+    /// A log could not be opened, or not be used, for want of descriptors or memory: it is tried
+    /// again. Whether it is open now.
+    package func reopen(_ partition: TopicPartition) -> Bool {
+        guard let replica = replica(partition), replica.role == .offline else { return false }
+        open(replica)
+        guard replica.log != nil else { return false }
+        apply(replica.metadata, to: replica)
+        return true
     }
 
     /// A flush that an effect asked for has been carried out.

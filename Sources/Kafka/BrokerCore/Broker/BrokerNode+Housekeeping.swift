@@ -16,10 +16,21 @@ extension BrokerNode {
             case .cleaning: beginCleaning()
             case .cleaningSlice: clean()
             case .flushing: flushOverdue()
+            case .opening(let partition): openAgain(partition)
             }
         }
-        for problem in logs.takeProblems() { say(.error, problem) }
+        for problem in logs.takeProblems() where reminders.isDue(problem, now) {
+            say(.error, problem)
+        }
         if logs.isOffline { storageFailed() }
+    }
+
+    private func openAgain(_ partition: TopicPartition) {
+        guard !logs.isOffline, replicas.replica(partition)?.role == .offline,
+            replicas.reopen(partition)
+        else { return }
+        reminders.forget("offline \(partition)")
+        say(.notice, "\(partition) is open again")
     }
 
     private func applyRetention() {
@@ -92,14 +103,24 @@ extension BrokerNode {
         logs.writeHighWatermarks(replicas.highWatermarks())
     }
 
-    /// `flush.ms`, and segments that are closed and not on the disk yet.
+    /// Checkpoints of leader epochs that are on their way to the disk at a time: after an election
+    /// there may be thousands, and flushes that producers wait for come behind them.
+    private static let epochFlushes = 16
+
+    /// `flush.ms`, segments that are closed and not on the disk yet, and epochs that have begun.
     private func flushOverdue() {
-        for replica in replicas.replicas {
-            guard let log = replica.log,
-                log.isFlushDue(nowMs: nowMs) || log.hasUnflushedClosedSegment
-            else { continue }
+        let all = replicas.replicas
+        var epochFlushes = all.count { $0.log?.isFlushing ?? false }
+        for replica in all {
+            guard let log = replica.log else { continue }
+            let isDue = log.isFlushDue(nowMs: nowMs) || log.hasUnflushedClosedSegment
+            let isNewEpoch = log.hasUnwrittenEpoch && epochFlushes < Self.epochFlushes
+            guard isDue || isNewEpoch else { continue }
             do {
-                guard let ticket = try log.beginFlush() else { continue }
+                guard let ticket = try isDue ? log.beginFlush() : log.beginEpochFlush() else {
+                    continue
+                }
+                epochFlushes += 1
                 effects.append(
                     .flush(TopicIdPartition(replica.topicId, replica.partition), ticket))
             } catch {

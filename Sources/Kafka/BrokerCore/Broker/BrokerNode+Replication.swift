@@ -66,6 +66,7 @@ extension BrokerNode {
     /// One log that cannot be used is one partition; a disk that fails is the directory's end.
     private func storageFailed(_ partition: TopicPartition, _ error: LogError) {
         guard !logs.isOffline else { return storageFailed() }
+        if error.isShortage { housekeeping.openAgain(partition, now) }
         if reminders.isDue("offline \(partition)", now) {
             say(.error, "\(partition) is offline here: \(error)")
         }

@@ -22,6 +22,8 @@ struct Housekeeping {
     private var recoveryPoints: Chore
     private var cleaning: Chore
     private var flushing: Chore
+    /// Logs that could not be had for a moment, and when they are tried again.
+    private var opening: [TopicPartition: Instant] = [:]
     /// While a log is being compacted: when its next slice is.
     private var nextSlice: Instant?
 
@@ -40,10 +42,17 @@ struct Housekeeping {
 
     var nextDeadline: Instant? {
         let chores = [retention, highWatermarks, recoveryPoints, cleaning, flushing]
-        return (chores.map(\.due) + [nextSlice].compactMap(\.self)).min()
+        return (chores.map(\.due) + [nextSlice, opening.values.min()].compactMap(\.self)).min()
     }
 
-    enum Task { case retention, highWatermarks, recoveryPoints, cleaning, cleaningSlice, flushing }
+    enum Task {
+        case retention, highWatermarks, recoveryPoints, cleaning, cleaningSlice, flushing
+        case opening(TopicPartition)
+    }
+
+    mutating func openAgain(_ partition: TopicPartition, _ now: Instant) {
+        opening[partition] = now + .seconds(1)
+    }
 
     /// The loop has others to serve between two slices of compaction.
     mutating func goOnCleaning(_ now: Instant) { nextSlice = now + .milliseconds(4) }
@@ -59,6 +68,10 @@ struct Housekeeping {
             tasks.append(.cleaningSlice)
         }
         if flushing.isDue(now) { tasks.append(.flushing) }
+        for partition in opening.filter({ $0.value <= now }).keys.sorted() {
+            opening[partition] = nil
+            tasks.append(.opening(partition))
+        }
         return tasks
     }
 }

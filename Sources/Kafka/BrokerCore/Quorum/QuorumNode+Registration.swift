@@ -13,7 +13,7 @@ struct ControllerRegistrationState {
 }
 
 extension QuorumNode {
-    private var isRegistered: Bool {
+    var isRegistered: Bool {
         image.controllers[config.nodeID]?.incarnation == identity.incarnation
     }
 

@@ -26,6 +26,8 @@ package enum QuorumEffect {
     /// For the broker in the same process.
     case metadata(MetadataUpdate)
     case leader(id: Int32?, epoch: Int32)
+    /// The active controller knows this one, which has read so itself: it has caught up.
+    case ready
 }
 
 /// The metadata quorum's part of a node: a voter with its controller, or a broker's observer.
@@ -61,6 +63,7 @@ package final class QuorumNode: SteppedNode {
     var sent: [UInt64: (raftID: UInt64, to: Int32, apiKey: Int16, version: Int16)] = [:]
     var nextRequest: UInt64 = 1
     var registration = ControllerRegistrationState()
+    private var hasSaidReady = false
     /// Committed records up to here have been read and handed on.
     var handedOn: Int64
     var follower = MetadataFollower()
@@ -96,6 +99,13 @@ package final class QuorumNode: SteppedNode {
         }
         try loadSnapshot()
         carryOut(raft.step(.timer, now: now))
+    }
+
+    /// The metadata log lets go of whole segments only: they are small.
+    package static func logConfig(_ config: BrokerConfig) -> LogConfig {
+        var result = LogConfig()
+        result.segmentBytes = Int(config.integer("metadata.log.segment.bytes"))
+        return result
     }
 
     private static func configuration(
@@ -352,6 +362,10 @@ package final class QuorumNode: SteppedNode {
                             MetadataUpdate(
                                 image: nil, records: batch.records, nextOffset: batch.nextOffset)))
                 }
+            }
+            if !hasSaidReady, config.isController, isRegistered {
+                hasSaidReady = true
+                effects.append(.ready)
             }
             stepController(.highWatermark(offset))
             try snapshotIfDue()

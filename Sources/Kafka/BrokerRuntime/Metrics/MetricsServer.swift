@@ -1,5 +1,6 @@
 import BrokerConfig
 import BrokerCore
+import Logging
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -7,15 +8,35 @@ import NIOPosix
 /// Answers `GET /metrics` for Prometheus, and `GET /health` for whoever only wants to know that
 /// the process runs.
 enum MetricsServer {
+    /// Whoever watches needs one. They take from what is kept for partitions' files.
+    static let maximumConnections = 64
+
     /// - Parameter collect: asks every node for its figures, on its own loop.
     static func listen(
-        _ place: HostAndPort, on loop: any EventLoop,
+        _ place: HostAndPort, on loop: any EventLoop, logger: Logger,
         collect: @escaping @Sendable () -> EventLoopFuture<[NodeMetric]>
     ) async throws -> any Channel {
-        try await ServerBootstrap(group: loop, childGroup: loop)
+        let census = try await loop.submit {
+            NIOLoopBound(
+                ConnectionCensus(
+                    maximum: maximumConnections, perAddress: maximumConnections, logger: logger,
+                    bounds: "are taken for metrics, \(maximumConnections)"), eventLoop: loop)
+        }.get()
+        return try await ServerBootstrap(group: loop, childGroup: loop)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        AcceptErrors("metrics.listener", logger: logger))
+                }
+            }
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    let address = channel.remoteAddress?.ipAddress ?? "local"
+                    guard census.value.admit(address) != nil else {
+                        throw ServerError.tooManyConnections
+                    }
+                    channel.closeFuture.whenComplete { _ in census.value.leave(address) }
                     let pipeline = channel.pipeline.syncOperations
                     try pipeline.addHandler(IdleStateHandler(allTimeout: .seconds(60)))
                     try pipeline.configureHTTPServerPipeline(withErrorHandling: true)

@@ -48,8 +48,15 @@ final class ConnectionCensus {
     private(set) var count = 0
     private(set) var refused = 0
     private var refusals: Refusals
+    private let bounds: String
 
-    init(maximum: Int, perAddress: Int, logger: Logger) {
+    /// - Parameter bounds: what sets them, in words.
+    init(
+        maximum: Int, perAddress: Int, logger: Logger,
+        bounds: String =
+            "max.connections, max.connections.per.ip or the limit of open files allow"
+    ) {
+        self.bounds = bounds
         self.maximum = maximum
         maximumPerAddress = perAddress
         refusals = Refusals(logger)
@@ -60,10 +67,9 @@ final class ConnectionCensus {
         guard count < maximum, byAddress[address, default: 0] < maximumPerAddress
         else {
             refused += 1
-            let bounds = "max.connections, max.connections.per.ip or the limit of open files"
             refusals.say(
                 .warning,
-                "a connection of \(address) is refused: there are as many as \(bounds) allow")
+                "a connection of \(address) is refused: there are as many as \(bounds)")
             return nil
         }
         count += 1

@@ -24,6 +24,8 @@ package final class BrokerProcess: Sendable {
     private let ended: EndOfProcess
     /// Keeps its directories locked for as long as the process may write to them.
     private let data = LockedBox<DataDirectory?>(nil)
+    /// Keeps the quorum's part, whose loop knows its host without holding it.
+    private let quorum = LockedBox<NIOLoopBound<QuorumHost>?>(nil)
 
     /// - Parameter end: told once, when the node has come to its end: nil for a shutdown that was
     ///   asked for, otherwise why it cannot go on.
@@ -40,7 +42,8 @@ package final class BrokerProcess: Sendable {
     }
 
     /// Opens the data, listens, and lets the nodes run.
-    /// - Parameter ready: called when clients are served.
+    /// - Parameter ready: called when clients are served; of a controller alone, when it has read
+    ///   that the one that leads knows it.
     /// - Throws: what keeps the node from starting, in words for who has to mend it.
     package func start(ready: @escaping @Sendable () -> Void) async throws {
         flushers.start()
@@ -49,18 +52,18 @@ package final class BrokerProcess: Sendable {
         let files = OpenFiles.raised()
         let limits = ServerLimits(config, files)
         if let problem = limits.shortage(config, files) { logger.warning("\(problem)") }
-        let quorum = try await startQuorum(data, limits)
-        guard config.isBroker else {
-            ready()
-            return
+        let quorum = try await startQuorum(data, limits, ready: ready)
+        let broker =
+            config.isBroker ? try await startBroker(data, quorum, limits, ready: ready) : nil
+        if let place = HostAndPort(config.text("metrics.listener")) {
+            try await listenForMetrics(place, broker, quorum)
         }
-        try await startBroker(data, quorum, limits, ready: ready)
     }
 
     // MARK: The quorum
 
     private func startQuorum(
-        _ data: DataDirectory, _ limits: ServerLimits
+        _ data: DataDirectory, _ limits: ServerLimits, ready: @escaping @Sendable () -> Void
     ) async throws -> NIOLoopBound<QuorumHost> {
         let config = config
         let logger = logger
@@ -72,7 +75,7 @@ package final class BrokerProcess: Sendable {
                 metadataLog: try data.openMetadataLog(nowMs: WallClock.nowMs()),
                 seed: .random(in: .min ... .max), now: MonotonicTime.now(),
                 nowMs: WallClock.nowMs())
-            let host = QuorumHost(isBroker: config.isBroker)
+            let host = QuorumHost(isBroker: config.isBroker, ready: ready) { ended.stop() }
             host.nodeLoop = NodeLoop(
                 loop: loop, node: node, clientId: "node-\(config.nodeID)",
                 maximumFrameBytes: limits.maximumFrameBytes,
@@ -82,6 +85,10 @@ package final class BrokerProcess: Sendable {
                 failed: { ended.fail($0) }, stopped: { [unowned host] in host.stopped() })
             return NIOLoopBound(host, eventLoop: loop)
         }.get()
+        quorum.withValue { $0 = host }
+        shutDownFirst.withValue { shutDown in
+            shutDown = { loop.execute { host.value.shutDown() } }
+        }
         let census = try await loop.submit {
             NIOLoopBound(
                 ConnectionCensus(
@@ -111,7 +118,7 @@ package final class BrokerProcess: Sendable {
     private func startBroker(
         _ data: DataDirectory, _ quorum: NIOLoopBound<QuorumHost>, _ limits: ServerLimits,
         ready: @escaping @Sendable () -> Void
-    ) async throws {
+    ) async throws -> NIOLoopBound<NodeLoop<BrokerNode>> {
         let config = config
         let logger = logger
         let loop = brokerLoop
@@ -150,7 +157,6 @@ package final class BrokerProcess: Sendable {
             try await listen(listener, nodeLoop, census, loop, limits)
         }
         quorumLoop.execute {
-            quorum.value.ended = { ended.stop() }
             quorum.value.attach { effect in
                 loop.execute {
                     nodeLoop.value.step { node, now, nowMs in
@@ -159,7 +165,7 @@ package final class BrokerProcess: Sendable {
                             node.metadataChanged(update, now: now, nowMs: nowMs)
                         case .leader(let id, _):
                             node.controllerChanged(id, now: now, nowMs: nowMs)
-                        case .node: break
+                        case .node, .ready: break
                         }
                     }
                 }
@@ -172,7 +178,7 @@ package final class BrokerProcess: Sendable {
                     + "\(nodeLoop.value.connectionCount) connections"
             }
         }
-        shutDownBroker.withValue { shutDown in
+        shutDownFirst.withValue { shutDown in
             shutDown = {
                 loop.execute {
                     nodeLoop.value.step { node, now, nowMs in
@@ -182,21 +188,21 @@ package final class BrokerProcess: Sendable {
             }
         }
         try await loop.submit { nodeLoop.value.drain() }.get()
-        if let place = HostAndPort(config.text("metrics.listener")) {
-            try await listenForMetrics(place, nodeLoop, quorum)
-        }
+        return nodeLoop
     }
 
     private func listenForMetrics(
-        _ place: HostAndPort, _ broker: NIOLoopBound<NodeLoop<BrokerNode>>,
+        _ place: HostAndPort, _ broker: NIOLoopBound<NodeLoop<BrokerNode>>?,
         _ quorum: NIOLoopBound<QuorumHost>
     ) async throws {
         let loop = brokerLoop
         let quorumLoop = quorumLoop
         do {
-            _ = try await MetricsServer.listen(place, on: loop) {
+            _ = try await MetricsServer.listen(
+                place, on: loop, logger: Self.logger(logger, "metrics")
+            ) {
                 quorumLoop.submit { quorum.value.loop.node.metrics() }.hop(to: loop).map {
-                    $0 + broker.value.node.metrics()
+                    $0 + (broker?.value.node.metrics() ?? [])
                 }
             }
         } catch {
@@ -206,12 +212,14 @@ package final class BrokerProcess: Sendable {
         }
     }
 
-    private let shutDownBroker = LockedBox<(@Sendable () -> Void)?>(nil)
+    /// Shuts down what has to go first: the broker, after which its part of the quorum follows, or
+    /// the quorum's part, which hands its lead over.
+    private let shutDownFirst = LockedBox<(@Sendable () -> Void)?>(nil)
 
     /// Begins a shutdown; `end` is told when it is done.
     package func shutDown() {
-        if let shutDownBroker = shutDownBroker.withValue({ $0 }) {
-            shutDownBroker()
+        if let shutDownFirst = shutDownFirst.withValue({ $0 }) {
+            shutDownFirst()
         } else {
             ended.stop()
         }
@@ -247,6 +255,8 @@ package final class BrokerProcess: Sendable {
     package func close() async {
         try? await group.shutdownGracefully()
         try? await flushers.shutdownGracefully()
+        shutDownFirst.withValue { $0 = nil }
+        quorum.withValue { $0 = nil }
         data.withValue { $0 = nil }
     }
 

@@ -8,13 +8,22 @@ import Synchronization
 /// What a quorum's node wants beyond what every node wants. Lives on the quorum's loop.
 final class QuorumHost {
     var nodeLoop: NodeLoop<QuorumNode>?
-    var ended: @Sendable () -> Void = {}
+    private let ready: @Sendable () -> Void
+    private let ended: @Sendable () -> Void
     private var sink: (@Sendable (QuorumEffect) -> Void)?
     /// What came before the broker was there to hear it.
     private var backlog: [QuorumEffect] = []
     private let isBroker: Bool
 
-    init(isBroker: Bool) { self.isBroker = isBroker }
+    /// - Parameter ready: called where there is no broker, which would say so itself.
+    init(
+        isBroker: Bool, ready: @escaping @Sendable () -> Void,
+        ended: @escaping @Sendable () -> Void
+    ) {
+        self.isBroker = isBroker
+        self.ready = ready
+        self.ended = ended
+    }
 
     var loop: NodeLoop<QuorumNode> {
         guard let nodeLoop else { preconditionFailure("a quorum host without its loop") }
@@ -22,7 +31,10 @@ final class QuorumHost {
     }
 
     func carryOut(_ effect: QuorumEffect) {
-        guard isBroker else { return }
+        guard isBroker else {
+            if case .ready = effect { ready() }
+            return
+        }
         if let sink { sink(effect) } else { backlog.append(effect) }
     }
 

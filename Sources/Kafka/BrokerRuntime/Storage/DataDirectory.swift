@@ -10,6 +10,7 @@ struct DataDirectory: Sendable {
     let disk: PosixDisk
     private let path: String
     private let metadataPath: String
+    private let metadataLogConfig: LogConfig
     private let producerIdExpirationMs: Int64
     /// Held as long as this lives.
     private let locks: [DirectoryLock]
@@ -37,6 +38,7 @@ struct DataDirectory: Sendable {
                 incarnation: KafkaUUID(
                     high: .random(in: 1 ... .max), low: .random(in: .min ... .max))),
             disk: disk, path: config.logDirectory, metadataPath: config.metadataDirectory,
+            metadataLogConfig: QuorumNode.logConfig(config),
             producerIdExpirationMs: config.integer("producer.id.expiration.ms"), locks: locks)
     }
 
@@ -73,7 +75,7 @@ struct DataDirectory: Sendable {
             path: metadataPath, disk: disk, settings: settings, keepsCheckpoints: false)
         return try directory.openLog(
             TopicPartition("__cluster_metadata", 0), topicId: .clusterMetadata,
-            config: LogConfig(), nowMs: nowMs, unique: "metadata")
+            config: metadataLogConfig, nowMs: nowMs, unique: "metadata")
     }
 }
 

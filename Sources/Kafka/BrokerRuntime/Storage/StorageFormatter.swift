@@ -6,11 +6,17 @@ import KafkaWire
 
 /// `slice-broker format`: makes the directories of a node ready for its first start.
 package enum StorageFormatter {
-    /// - Returns: what was done, a line each.
+    package struct Directory: Sendable {
+        package var path: String
+        /// It was formatted already, and is as it was.
+        package var wasFormatted: Bool
+    }
+
+    /// - Returns: the node's directories, those first that were formatted already.
     /// - Throws: why it was not done; nothing was changed then.
     package static func format(
         _ config: BrokerConfig, clusterId: String, ignoreFormatted: Bool
-    ) throws -> [String] {
+    ) throws -> [Directory] {
         guard !clusterId.isEmpty, clusterId.utf8.count <= 64,
             clusterId.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "=") })
         else {
@@ -21,7 +27,7 @@ package enum StorageFormatter {
         let disk = PosixDisk()
         let paths = Set([config.logDirectory, config.metadataDirectory]).sorted()
         var fresh: [String] = []
-        var lines: [String] = []
+        var done: [Directory] = []
         for path in paths {
             try makeDirectories(path, disk)
             guard let meta = try MetaProperties.read(from: path, disk) else {
@@ -39,16 +45,15 @@ package enum StorageFormatter {
                     "\(path) is formatted already for this node and cluster; "
                         + "--ignore-formatted makes that no error")
             }
-            lines.append("\(path) is formatted already")
+            done.append(Directory(path: path, wasFormatted: true))
         }
         for path in fresh {
             let id = KafkaUUID(high: .random(in: 1 ... .max), low: .random(in: .min ... .max))
             try MetaProperties(clusterId: clusterId, nodeId: config.nodeID, directoryId: id)
                 .write(to: path, disk)
-            lines.append(
-                "formatted \(path) for node \(config.nodeID) of cluster \(clusterId)")
+            done.append(Directory(path: path, wasFormatted: false))
         }
-        return lines
+        return done
     }
 
     private static func makeDirectories(_ path: String, _ disk: PosixDisk) throws {

@@ -15,8 +15,9 @@ extension PartitionLog {
             if let file = try openIfThere(target.path(kind)) { steps.append(.sync(file)) }
         }
         flushCount += 1
-        cleanerFlush = flushCount
-        return FlushTicket(id: flushCount, disk: disk, steps: steps, endOffset: flushedOffset)
+        let id = directory.nextFlush()
+        cleanerFlush = id
+        return FlushTicket(id: id, disk: disk, steps: steps, endOffset: flushedOffset)
     }
 
     /// Puts a compacted segment, which is durable, in the place of those that it was made from.

@@ -5,7 +5,8 @@ import NIOCore
 /// where recovery begins. One event loop owns it, with all of its logs.
 ///
 /// The first error of the disk takes it offline, for good: what the system has made of writes that
-/// failed is not known, and only a restart reads the truth from the disk.
+/// failed is not known, and only a restart reads the truth from the disk. Want of descriptors or of
+/// memory is none of the disk's: what was to be done can be tried again.
 package final class LogDirectory {
     package struct Settings: Sendable {
         /// `producer.id.expiration.ms`
@@ -48,9 +49,11 @@ package final class LogDirectory {
     private var cleanedOffsets: [TopicPartition: Int64] = [:]
     private var logs: [TopicPartition: PartitionLog] = [:]
     private var appendCount: UInt64 = 0
+    private var flushCount: FlushTicket.ID = 0
+    /// Partitions whose logs are not as the last use left them.
+    private var used: Set<TopicPartition> = []
     /// Partitions of which the checkpoints on the disk may still speak, though they are no more.
     private var departed: Set<TopicPartition> = []
-
     /// Whether the checkpoints in the directory are this object's to read and write.
     private let keepsCheckpoints: Bool
 
@@ -137,7 +140,14 @@ package final class LogDirectory {
         return appendCount
     }
 
+    /// Tells the tickets of a log from those of one that was open under its name before.
+    func nextFlush() -> FlushTicket.ID {
+        flushCount += 1
+        return flushCount
+    }
+
     func goOffline(_ cause: DiskError) {
+        guard !cause.isShortage else { return }
         if offlineReason == nil { offlineReason = cause.description }
     }
 
@@ -165,13 +175,15 @@ package final class LogDirectory {
                 try putAway(partition, unique: unique)
             }
             try forgetDeparted(partition)
+            logs.removeValue(forKey: partition)?.markClosed()
+            let isAsItWasLeft = used.insert(partition).inserted && wasClosedCleanly
             let log = PartitionLog(
                 directory: self, topicPartition: partition, topicId: topicId, config: config,
                 nowMs: nowMs)
             try log.open(
                 LogCheckpoint(
                     recoveryPoint: recoveryPoints[partition] ?? 0,
-                    logStartOffset: logStarts[partition] ?? 0, isClean: wasClosedCleanly),
+                    logStartOffset: logStarts[partition] ?? 0, isClean: isAsItWasLeft),
                 nowMs: nowMs)
             if let topicId { try writeTopicId(topicId, folder) }
             logs[partition] = log

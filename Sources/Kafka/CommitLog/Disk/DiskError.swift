@@ -21,6 +21,11 @@ package struct DiskError: Error, Hashable, Sendable, CustomStringConvertible {
     package static let noSpace: Int32 = 28
 
     package var isNotFound: Bool { errno == Self.notFound }
+    /// The process, or the system, had no file descriptor or no memory left. Nothing was done, and
+    /// it says nothing of the disk: a moment later it may be had.
+    package var isShortage: Bool {
+        [.open, .list, .syncDirectory].contains(operation) && [12, 23, 24].contains(errno)
+    }
     package var isNoSpace: Bool { errno == Self.noSpace || errno == 122 }
 
     package var description: String {

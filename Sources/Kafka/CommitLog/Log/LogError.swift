@@ -25,6 +25,11 @@ package enum LogError: Error, Equatable, Sendable {
     /// A file that the log cannot do without says something it cannot mean.
     case invalidFile(path: String, reason: String)
 
+    /// The log is whole and its directory may be; it only has to be opened again.
+    package var isShortage: Bool {
+        if case .storage(let cause) = self { cause.isShortage } else { false }
+    }
+
     package var errorCode: ErrorCode {
         switch self {
         case .storage, .offline, .invalidFile: .kafkaStorageError

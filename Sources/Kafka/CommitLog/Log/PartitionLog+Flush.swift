@@ -19,6 +19,8 @@ package struct FlushTicket: Sendable {
     let steps: [Step]
     /// The log is durable up to here once the ticket is carried out.
     package let endOffset: Int64
+    /// Not where it only writes down leader epochs: `flush.ms` counts from the last that was.
+    var isOfRecords = true
 
     package func perform() throws(DiskError) {
         for step in steps {
@@ -87,11 +89,32 @@ extension PartitionLog {
             directoryIsUnsynced = false
             epochs.isDirty = false
             guard !steps.isEmpty || flushedOffset < logEndOffset else { return nil }
-            flushCount += 1
-            flushInFlight = flushCount
-            flushBound = Int64.max
-            return FlushTicket(
-                id: flushCount, disk: disk, steps: steps, endOffset: logEndOffset)
+            return ticket(steps, endOffset: logEndOffset)
+        }
+    }
+
+    private func ticket(_ steps: [FlushTicket.Step], endOffset: Int64) -> FlushTicket {
+        let id = directory.nextFlush()
+        flushCount += 1
+        flushInFlight = id
+        flushBound = Int64.max
+        return FlushTicket(id: id, disk: disk, steps: steps, endOffset: endOffset)
+    }
+
+    /// An epoch has begun of which the checkpoint on the disk does not tell yet.
+    package var hasUnwrittenEpoch: Bool { epochs.isDirty }
+    package var isFlushing: Bool { flushInFlight != nil }
+
+    /// Writes down the epochs, and nothing else. Nil when they are on the disk, or a flush is under
+    /// way.
+    package func beginEpochFlush() throws(LogError) -> FlushTicket? {
+        try guarded { () throws(LogError) -> FlushTicket? in
+            guard flushInFlight == nil, epochs.isDirty else { return nil }
+            let step = try epochStep()
+            epochs.isDirty = false
+            var flush = ticket([step], endOffset: flushedOffset)
+            flush.isOfRecords = false
+            return flush
         }
     }
 
@@ -121,7 +144,7 @@ extension PartitionLog {
         guard flushInFlight == ticket.id else { return }
         flushInFlight = nil
         flushingSegments = []
-        lastFlushMs = nowMs
+        if ticket.isOfRecords { lastFlushMs = nowMs }
         flushedOffset = max(flushedOffset, min(ticket.endOffset, flushBound))
         if bytesSinceSnapshot >= directory.settings.snapshotIntervalBytes {
             try guarded { () throws(LogError) in try takeSnapshot() }
@@ -129,10 +152,11 @@ extension PartitionLog {
     }
 
     /// The ticket could not be carried out. What the system then still has of the unsynced
-    /// bytes is unknown, so the directory goes offline rather than try again.
+    /// bytes is unknown, so the directory goes offline rather than try again. For want of a
+    /// descriptor nothing was tried: the log is opened again, and flushed from its recovery point.
     package func failFlush(_ ticket: FlushTicket, _ error: DiskError) {
         flushInFlight = nil
-        directory.goOffline(error)
+        failed(error)
     }
 
     /// Begins, carries out and completes a flush.

@@ -46,7 +46,7 @@ package final class PartitionLog {
     var endAtCleanOpen: Int64?
     /// Counts changes of what segments there are, for a cleaner that is under way.
     var segmentGeneration = 0
-    /// A write that could be neither finished nor undone.
+    /// A write that could be neither finished nor undone, or something that could not be opened.
     var brokenReason: String?
     package private(set) var isClosed = false
 
@@ -89,16 +89,22 @@ package final class PartitionLog {
     // MARK: Errors
 
     /// Every use of the log passes here: nothing works once the disk has failed, and a failure
-    /// takes the directory offline.
+    /// takes the directory offline. One for want of descriptors or memory ends the use of this log
+    /// alone, which may be in the middle of something: to go on it is opened again.
     func guarded<Result>(_ body: () throws(LogError) -> Result) throws(LogError) -> Result {
         if let reason = brokenReason ?? directory.offlineReason { throw .offline(reason) }
         guard !isClosed else { throw .offline("\(topicPartition) is closed") }
         do {
             return try body()
         } catch {
-            if case .storage(let cause) = error { directory.goOffline(cause) }
+            if case .storage(let cause) = error { failed(cause) }
             throw error
         }
+    }
+
+    func failed(_ cause: DiskError) {
+        directory.goOffline(cause)
+        if cause.isShortage { brokenReason = brokenReason ?? cause.description }
     }
 
     // MARK: Transactions

@@ -29,8 +29,8 @@ struct ProduceCommand: ClientCommand {
     static let configuration = CommandConfiguration(
         commandName: "produce", abstract: "Write the lines of standard input to a topic.",
         discussion: """
-            Each line becomes a record. Nothing is printed unless something goes wrong; --json \
-            prints what was written.
+            Each line becomes a record. Nothing is printed unless something goes wrong, or takes \
+            more than 2 s; --json prints what was written.
 
               seq 1000 | slice-broker produce numbers
               echo 'k1:v1' | slice-broker produce orders --key-separator :
@@ -96,6 +96,10 @@ struct ProduceCommand: ClientCommand {
         if let partition, partition < 0 { throw ValidationError("--partition is 0 or more") }
     }
 
+    /// When it is said that nothing is written yet, and how often.
+    private static let patience = Duration.seconds(2)
+    private static let reminder = Duration.seconds(10)
+
     var settings: Producer.Settings {
         var settings = Producer.Settings()
         settings.acks = acks.code
@@ -110,6 +114,15 @@ struct ProduceCommand: ClientCommand {
         let producer = try Producer(session.cluster, topic: topic, settings)
         var progress = Progress(session.console)
         defer { progress.end() }
+        var next = Self.patience
+        producer.waits = { failure, lasted in
+            guard lasted >= next else { return }
+            next = lasted + Self.reminder
+            progress.end()
+            session.console.note(
+                "trying again, for \(lasted.components.seconds) s of \(timeout) s by now: "
+                    + Failure(failure).message)
+        }
         let format = LineFormat(keySeparator: keySeparator, nullMarker: nullMarker)
         let fixed = headers.map { RecordHeader($0.name, ByteBuffer(string: $0.value)) }
         let fixedKey = key.map { ByteBuffer(string: $0) }
@@ -130,6 +143,7 @@ struct ProduceCommand: ClientCommand {
         }
         do {
             while true {
+                next = Self.patience
                 let chunk = try StandardInput.read()
                 if chunk.isEmpty { break }
                 for line in try splitter.lines(in: chunk) { try add(line) }

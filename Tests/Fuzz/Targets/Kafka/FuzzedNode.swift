@@ -213,6 +213,7 @@ final class FuzzedNode {
         case .node(let effect): carryOut(effect, .quorum)
         case .metadata(let update): broker.metadataChanged(update, now: now, nowMs: nowMs)
         case .leader(let id, _): broker.controllerChanged(id, now: now, nowMs: nowMs)
+        case .ready: break
         }
     }
 
