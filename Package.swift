@@ -246,7 +246,7 @@ let package = Package(
             "BrokerCoreTests",
             uses: [
                 "BrokerCore", "BrokerConfig", "Replication", "Metadata", "CommitLog",
-                "SimulatedDisk", "KafkaWire", "Timing", nio,
+                "SimulatedDisk", "KafkaRecords", "KafkaWire", "Timing", nio,
             ]),
         suite("GroupsTests", uses: ["Groups", "KafkaRecords", "KafkaWire", "Timing", nio]),
 

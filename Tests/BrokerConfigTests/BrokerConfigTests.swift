@@ -85,6 +85,7 @@ struct BrokerConfigTests {
         ("broker.session.timeout.ms=300", "twice"),
         ("replica.selector.class=com.example.Mine", "must be one of"),
         ("metrics.listener=9404", "host:port"),
+        ("log.format=xml", "must be one of text, json"),
         ("inter.broker.listener.name=OTHER", "not in listeners"),
     ]) func refuses(_ line: String, _ message: String) throws {
         let problems = try Self.problems(Self.base + line)

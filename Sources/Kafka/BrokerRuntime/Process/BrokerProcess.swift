@@ -195,8 +195,8 @@ package final class BrokerProcess: Sendable {
         let quorumLoop = quorumLoop
         do {
             _ = try await MetricsServer.listen(place, on: loop) {
-                quorumLoop.submit { quorum.value.loop.node.metrics() }.hop(to: loop).map {
-                    $0 + broker.value.node.metrics()
+                quorumLoop.submit { quorum.value.loop.metrics() }.hop(to: loop).map {
+                    $0 + broker.value.metrics()
                 }
             }
         } catch {
