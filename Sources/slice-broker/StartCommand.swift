@@ -3,7 +3,6 @@ import BrokerConfig
 import BrokerRuntime
 import Glibc
 import Logging
-import Telemetry
 
 struct ConfigOption: ParsableArguments {
     @Option(name: .shortAndLong, help: "The configuration, in Kafka's .properties format.")
@@ -57,12 +56,15 @@ struct StartCommand: AsyncParsableCommand {
         // First, so that no thread takes them instead.
         let signals = SignalWait([SIGINT, SIGTERM])
         let config = try options.load()
-        let level = Logger.Level(rawValue: config.text("log.level")) ?? .info
-        LineLogHandler.bootstrap(level: level)
-        let logger = Logger(label: "broker")
+        let logger = BrokerService.openLog(config)
         let status = await BrokerService.run(config, logger: logger, signals: signals.stream)
         if let problem = status {
-            complain(problem)
+            // In the log's own form where that is for machines, which read nothing else.
+            if config.text("log.format") == "json" {
+                logger.critical("\(problem)")
+            } else {
+                complain(problem)
+            }
             throw ExitCode(1)
         }
     }

@@ -90,6 +90,7 @@ struct BrokerConfigTests {
         ),
         ("compression.type=zstd", "can only be producer, and is \"zstd\""),
         ("metrics.listener=9404", "host:port"),
+        ("log.format=xml", "must be one of text, json"),
         ("inter.broker.listener.name=OTHER", "not in listeners"),
     ]) func refuses(_ line: String, _ message: String) throws {
         let problems = try Self.problems(Self.base + line)

@@ -66,12 +66,15 @@ import Timing
             sent(answer(node, next.correlation, [part(at: 7, ["h"], highWatermark: 9)])))
         #expect(asked(again) == [[0, 1, 5]])
         #expect(try node.replica().log?.logEndOffset == 1)
+        #expect(try node.replica().lag == 8)
         // And there is nothing.
         let last = try #require(
             sent(answer(node, again.correlation, [part(at: 7, ["h"], highWatermark: 9)])))
         #expect(asked(last) == [[0, 8, 5]])
         #expect(try node.replica().log?.logEndOffset == 8)
         #expect(try node.replica().highWatermark == 8)
+        #expect(try node.replica().lag == 1)
+        #expect(node.manager.counters.replicationBytesIn > 100)
     }
 
     @Test func asksInFullAndThenForWhatChanged() throws {

@@ -45,8 +45,10 @@ import Timing
         #expect(try node.replica().isr == [1, 2])
         node.followerFetch(3, at: 1)
         #expect(try node.replica().highWatermark == 1)
+        #expect(node.manager.counters.isrExpands == 0)
         node.step { $0.alterPartitionDone(alterAnswer(isr: [1, 2, 3])) }
         #expect(try node.replica().isr == [1, 2, 3])
+        #expect(node.manager.counters.isrExpands == 1)
         #expect(try node.replica().partitionEpoch == 2)
         node.followerFetch(3, at: 2)
         #expect(try node.replica().highWatermark == 2)
@@ -193,6 +195,7 @@ import Timing
         try node.append(["a"])
         #expect(isr(alterPartition(node.step(after: .seconds(31)))) == [1])
         #expect(alterPartition(node.step { $0.alterPartitionDone(alterAnswer(isr: [1])) }) == nil)
+        #expect(node.manager.counters.isrShrinks == 1)
         for _ in 0..<5 { #expect(alterPartition(node.step(after: .seconds(1))) == nil) }
         #expect(isr(alterPartition(node.followerFetch(2, at: 0))) == [1, 2])
     }

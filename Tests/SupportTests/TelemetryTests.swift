@@ -34,6 +34,18 @@ import Timing
                 + #""zero":""}}"# + "\n")
     }
 
+    @Test func thePartThatSpeaksStandsBesideTheWordsInJSON() {
+        let r = record("x", [("node", "1"), ("part", "quorum")])
+        #expect(
+            text(r, .json)
+                == #"{"time":"2023-11-14T22:13:20.042Z","level":"warning","logger":"tunnel","#
+                + #""part":"quorum","message":"x","fields":{"node":"1"}}"# + "\n")
+        #expect(text(r, .journal) == "<4>x node=1 part=quorum\n")
+        let long = text(record(String(repeating: "x", count: 5000), [("part", "quorum")]), .json)
+        #expect(long.contains(#""part":"quorum","message":"xxx"#))
+        #expect(long.contains(#""fields":{"truncated":"true"}"#))
+    }
+
     @Test func nothingFromOutsideEndsTheLineOrReachesTheTerminal() {
         let evil = "a\nb\r\u{1b}[31m\u{7f}\u{9b}\u{202e}\0"
         for style in [LogStyle.human, .journal, .json] {

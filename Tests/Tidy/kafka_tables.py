@@ -1,6 +1,6 @@
-"""The tables of Docs/Kafka.md, from the sources.
+"""The tables of Docs/Kafka.md and Docs/Metrics.md, from the sources.
 
-    kafka_tables.py [ROOT]          say whether Docs/Kafka.md has them as they are
+    kafka_tables.py [ROOT]          say whether the pages have them as they are
     kafka_tables.py --write [ROOT]  put them in
 
 A table stands between `<!-- NAME -->` and `<!-- end NAME -->`.
@@ -22,7 +22,8 @@ KAFKAS = {
     "replica.selector.class": "empty, the leader",
     "controller.quorum.election.timeout.ms": "1000",
 }
-OURS = {"metrics.listener", "log.level", "max.inflight.requests.per.connection"}
+OURS = {"metrics.listener", "log.level", "log.format",
+        "max.inflight.requests.per.connection"}
 # The quorum's timing has defaults of its own where the file gives none.
 RAFT = {
     "controller.quorum.election.timeout.ms": "electionTimeout",
@@ -124,7 +125,41 @@ def topics(root):
     yield from sorted(rows)
 
 
-TABLES = {"apis": apis, "properties": properties, "topics": topics}
+def metrics(root):
+    source = read(root, "Sources/Kafka/BrokerCore/Metrics/MetricCatalogue.swift")
+    entry = re.compile(
+        r"\.init\(\s*" + STRING + r",\s*\.(gauge|counter|summary),\s*(?:\[([^\]]*)\],\s*)?"
+        r"((?:" + STRING + r"[\s+]*)+)\)")
+    yield "| metric | | labels | what it says |"
+    yield "| --- | --- | --- | --- |"
+    count = 0
+    for found in entry.finditer(source):
+        count += 1
+        labels = ", ".join(f"`{label}`" for label in re.findall(STRING, found[3] or ""))
+        yield f"| `{found[1]}` | {found[2]} | {labels} | {text_of(found[4])} |"
+    there = len(re.findall(r"\s\.init\(", source))
+    if count != there:
+        sys.exit(f"kafka_tables: {count} of {there} metrics were understood")
+
+
+PAGES = {
+    "Docs/Kafka.md": {"apis": apis, "properties": properties, "topics": topics},
+    "Docs/Metrics.md": {"metrics": metrics},
+}
+
+
+def bring(root, page, tables, is_writing):
+    text = page.read_text()
+    for name, table in tables.items():
+        before, begin, rest = text.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"<!-- end {name} -->")
+        if not begin or not end:
+            sys.exit(f"{page} has no table {name}")
+        text = before + begin + "\n".join(table(root)) + "\n" + end + after
+    if is_writing:
+        page.write_text(text)
+    elif text != page.read_text():
+        sys.exit(f"{page} is not as the sources are: run Tests/Tidy/kafka_tables.py --write")
 
 
 def main():
@@ -132,18 +167,8 @@ def main():
     is_writing = "--write" in words
     words = [word for word in words if not word.startswith("--")]
     root = pathlib.Path(words[0] if words else pathlib.Path(__file__).parents[2])
-    page = root / "Docs/Kafka.md"
-    text = page.read_text()
-    for name, table in TABLES.items():
-        before, begin, rest = text.partition(f"<!-- {name} -->\n")
-        _, end, after = rest.partition(f"<!-- end {name} -->")
-        if not begin or not end:
-            sys.exit(f"Docs/Kafka.md has no table {name}")
-        text = before + begin + "\n".join(table(root)) + "\n" + end + after
-    if is_writing:
-        page.write_text(text)
-    elif text != page.read_text():
-        sys.exit("Docs/Kafka.md is not as the sources are: run Tests/Tidy/kafka_tables.py --write")
+    for name, tables in PAGES.items():
+        bring(root, root / name, tables, is_writing)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,9 @@ extension BrokerProperty {
         .init(
             "log.level", .choice(["debug", "info", "notice", "warning", "error"]), "info",
             "How much is logged. Ours, not Kafka's."),
+        .init(
+            "log.format", .choice(["text", "json"]), "text",
+            "Lines for people, or one JSON object a line. Ours, not Kafka's."),
     ]
 
     private static let quorum: [BrokerProperty] = [

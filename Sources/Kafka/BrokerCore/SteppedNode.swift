@@ -18,6 +18,10 @@ package protocol SteppedNode: AnyObject, SendableMetatype {
     func settle(now: Instant, nowMs: Int64)
     var nextDeadline: Instant? { get }
 
+    /// What the request was that was received last; nil for one that is not served.
+    var requestKind: RequestKind? { get }
+    func metrics() -> [NodeMetric]
+
     /// What is to be done, in order.
     func takeEffects() -> [Effect]
     /// What any node may want done; nil for what only this kind does.

@@ -5,6 +5,7 @@ final class HostedTopic {
     let name: String
     let id: KafkaUUID
     var config: ReplicationTopicConfig
+    let traffic = TrafficCounters()
     private var partitions: [PartitionReplica?] = []
     private(set) var count = 0
 

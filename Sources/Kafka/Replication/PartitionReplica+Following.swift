@@ -23,6 +23,8 @@ extension PartitionReplica {
         let isNewEpoch = new.leaderEpoch > metadata.leaderEpoch || role != .follower
         metadata = new
         role = .follower
+        // What another leader said is not this one's.
+        if isNewEpoch { leaderHighWatermark = 0 }
         if wasLeader {
             endLeadership(.notLeaderOrFollower)
             followers = []
@@ -58,11 +60,13 @@ extension PartitionReplica {
                 return role == .offline ? .offline : .failed(error)
             }
             count = batches.readableBytes
+            context.counters.replicationBytesIn += count
             beginFlushIfDue()
             for index in watchers.indices where watchers[index].session.readsToLogEnd {
                 watchers[index].session.wake(watchers[index].slot, context)
             }
         }
+        leaderHighWatermark = data.highWatermark
         raiseHighWatermark(to: min(data.highWatermark, log.logEndOffset))
         return raiseLogStart(to: data.logStartOffset, log) ?? .done(appended: count)
     }

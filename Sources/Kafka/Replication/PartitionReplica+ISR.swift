@@ -92,6 +92,7 @@ extension PartitionReplica {
     private func commit(isr: [Int32], partitionEpoch: Int32, wasExpansion: Bool) {
         let wasUnderMin = isUnderMinISR
         proposal = nil
+        countISR(from: metadata.isr, to: isr)
         // Those that left may still be elected; the metadata will say.
         metadata.eligibleLeaders += metadata.isr.filter { !isr.contains($0) }
         metadata.isr = isr
@@ -108,7 +109,14 @@ extension PartitionReplica {
         considerExpansion()
     }
 
+    /// Whoever decided it: the controller takes a broker that it fences out by itself.
+    func countISR(from old: [Int32], to new: [Int32]) {
+        if old.contains(where: { !new.contains($0) }) { context.counters.isrShrinks += 1 }
+        if new.contains(where: { !old.contains($0) }) { context.counters.isrExpands += 1 }
+    }
+
     private func refused(_ error: ErrorCode) -> Bool {
+        context.counters.failedISRUpdates += 1
         switch error {
         case .operationNotAttempted, .ineligibleReplica:
             // It did not and will not happen: what is committed is all there is. A follower that

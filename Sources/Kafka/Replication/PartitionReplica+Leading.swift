@@ -23,6 +23,7 @@ extension PartitionReplica {
         // A newer partition epoch decides about any proposal: it was committed with it, or the
         // controller will refuse it.
         proposal = nil
+        if !isNewLeader { countISR(from: metadata.isr, to: new.isr) }
         metadata = new
         metadata.isRecovering = false
         role = .leader
@@ -97,6 +98,7 @@ extension PartitionReplica {
             }
         }
         let endBefore = log.logEndOffset
+        let size = batches.readableBytes
         do {
             let result = try log.appendAsLeader(
                 consume batches, leaderEpoch: metadata.leaderEpoch, nowMs: context.nowMs,
@@ -113,11 +115,19 @@ extension PartitionReplica {
             return outcome
         }
         if log.logEndOffset > endBefore {
+            count(records: Int(log.logEndOffset - endBefore), bytes: size)
             beginFlushIfDue()
             appended(from: endBefore)
             advanceHighWatermark()
         }
         return outcome
+    }
+
+    private func count(records: Int, bytes: Int) {
+        context.traffic.recordsIn += records
+        context.traffic.bytesIn += bytes
+        traffic.recordsIn += records
+        traffic.bytesIn += bytes
     }
 
     /// Wakes who reads to the log's end. Followers that were there were caught up until now.

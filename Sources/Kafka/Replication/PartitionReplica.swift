@@ -20,6 +20,8 @@ package final class PartitionReplica {
     package let topicId: KafkaUUID
     package let partition: Int32
     let context: ReplicationContext
+    /// Of the topic.
+    let traffic: TrafficCounters
 
     package internal(set) var role = Role.none
     package internal(set) var log: PartitionLog?
@@ -30,6 +32,8 @@ package final class PartitionReplica {
     /// Everything below it is on every in-sync replica and may be read by consumers. It never
     /// falls, except where a follower has to truncate below it after an unclean election.
     package internal(set) var highWatermark: Int64 = 0
+    /// What the leader said last, which may be beyond the log's end here.
+    var leaderHighWatermark: Int64 = 0
     /// Where this leader's epoch began.
     package internal(set) var epochStart: Int64 = 0
     /// The followers, as their leader knows them; empty at a follower.
@@ -48,11 +52,13 @@ package final class PartitionReplica {
     var fetcherSlot: Int32 = -1
 
     init(
-        topic: String, topicId: KafkaUUID, partition: Int32, context: ReplicationContext
+        topic: String, topicId: KafkaUUID, partition: Int32, traffic: TrafficCounters,
+        context: ReplicationContext
     ) {
         self.topic = topic
         self.topicId = topicId
         self.partition = partition
+        self.traffic = traffic
         self.context = context
         metadata = PartitionMetadata(
             leader: -1, leaderEpoch: -1, partitionEpoch: -1, replicas: [], isr: [])

@@ -199,6 +199,7 @@ extension ReplicaManager {
             // After an error (-1) everything is told again.
             session.sent(result)
             noteThrottled(session, index, result.data)
+            count(session, index, result.data)
             let slot = session.slots[index]
             if let last = response.responses.indices.last,
                 response.responses[last].topicId == slot.topicId,
@@ -245,6 +246,18 @@ extension ReplicaManager {
         answerQueued(session, FetchResponse(errorCode: .fetchSessionIdNotFound))
         session.close()
         if spareSessions.count < 64 { spareSessions.append(session) }
+    }
+
+    private func count(
+        _ session: FetchSession, _ index: Int, _ data: FetchResponse.PartitionData
+    ) {
+        let bytes = data.byteCount
+        guard !session.isFollower else {
+            context.counters.replicationBytesOut += bytes
+            return
+        }
+        context.traffic.noteFetch(data.errorCode, bytes)
+        session.slots[index].replica?.traffic.noteFetch(data.errorCode, bytes)
     }
 
     private func noteThrottled(

@@ -40,6 +40,7 @@ extension ReplicaManager {
                 // Taken out of the request, so that the log may change it in place.
                 let records = request.topicData[index].partitionData[place].records
                 request.topicData[index].partitionData[place].records = nil
+                let size = records?.count ?? 0
                 var part = ProduceResponse.PartitionProduceResponse(index: number, baseOffset: -1)
                 if let refusal {
                     part.errorCode = refusal
@@ -56,6 +57,8 @@ extension ReplicaManager {
                     miss(&part, name: name, id: version >= 13 ? id : nil)
                 }
                 if part.errorCode != .none { failed = true }
+                context.traffic.noteProduce(part.errorCode, size)
+                hosted?.traffic.noteProduce(part.errorCode, size)
                 parts.append(part)
             }
             response.responses.append(

@@ -22,7 +22,7 @@ package final class ReplicaManager {
     private var topicsByName: [String: HostedTopic] = [:]
     private var topicsById: [KafkaUUID: HostedTopic] = [:]
     /// By name, for everything in which an order can show.
-    private var topics: [HostedTopic] = []
+    private(set) var topics: [HostedTopic] = []
     private var checkpoint: [TopicPartition: Int64]
 
     var sessions: FetchSessionCache
@@ -141,9 +141,19 @@ package final class ReplicaManager {
     }
 
     private func expire() {
-        while let effect = context.produces.popTimedOut(context.now) { context.emit(effect) }
+        while let effect = context.produces.popTimedOut(context.now) {
+            context.counters.expiredProduces += 1
+            context.emit(effect)
+        }
         while let effect = context.deleteWaits.popTimedOut(context.now) { context.emit(effect) }
-        while let session = context.fetchWaits.popDue(context.now) { retry(session, isDue: true) }
+        while let session = context.fetchWaits.popDue(context.now) {
+            if session.isFollower {
+                context.counters.expiredFollowerFetches += 1
+            } else {
+                context.counters.expiredConsumerFetches += 1
+            }
+            retry(session, isDue: true)
+        }
     }
 
     /// Followers that lag are looked for every half of `replica.lag.time.max.ms`, as Kafka does,
@@ -203,7 +213,8 @@ package final class ReplicaManager {
             replica = known
         } else {
             replica = PartitionReplica(
-                topic: topic, topicId: topicId, partition: partition, context: context)
+                topic: topic, topicId: topicId, partition: partition, traffic: hosted.traffic,
+                context: context)
             replica.config = hosted.config
             hosted.insert(replica)
         }

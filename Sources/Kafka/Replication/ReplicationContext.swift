@@ -32,6 +32,9 @@ final class ReplicationContext {
     /// Sessions with a waiting fetch, by slot, and until when they wait.
     var fetchWaits = FetchWaits()
     var deleteWaits = WaitingDeletes()
+    /// Of all topics, those that are gone included.
+    let traffic = TrafficCounters()
+    var counters = ReplicationCounters()
     /// Set by a simulation only.
     var canary: ReplicationCanary?
 

@@ -24,6 +24,7 @@ struct WaitingDeletes {
 
     private var entries: [Entry] = []
 
+    var count: Int { entries.count { $0.deadline != nil } }
     var nextDeadline: Instant? { entries.compactMap(\.deadline).min() }
 
     mutating func reserve() -> (slot: Int32, generation: UInt32) {

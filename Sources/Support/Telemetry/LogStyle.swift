@@ -51,6 +51,8 @@ package struct LogRecord: Sendable {
     /// splits at LineMax (48 KiB by default). 4,096 is Linux's PIPE_BUF.
     package static let maximumLineBytes = 4096
 
+    package static let partKey = "part"
+
     /// The line with its newline, at most `maximumLineBytes` long.
     package func line(_ style: LogStyle) -> [UInt8] {
         switch style {
@@ -85,11 +87,18 @@ package struct LogRecord: Sendable {
     }
 
     private func jsonLine() -> [UInt8] {
+        // Which part of the process speaks stands beside who speaks, as in every line of it.
+        let part = fields.first { $0.key == Self.partKey }?.value
+        let fields = fields.filter { $0.key != Self.partKey }
         func close(_ fields: [(key: String, value: String)], message: String) -> [UInt8] {
             var out: [UInt8] = Array("{\"time\":\"\(timestamp)\",\"level\":\"".utf8)
             appendEscaped(level, quote: true, to: &out)
             out.append(contentsOf: "\",\"logger\":\"".utf8)
             appendEscaped(label, quote: true, to: &out)
+            if let part {
+                out.append(contentsOf: "\",\"part\":\"".utf8)
+                appendEscaped(part, quote: true, to: &out)
+            }
             out.append(contentsOf: "\",\"message\":\"".utf8)
             appendEscaped(message, quote: true, to: &out)
             out.append(0x22)
@@ -122,10 +131,14 @@ package struct LogRecord: Sendable {
     }
 
     private func truncatedJSON(_ message: String) -> [UInt8] {
-        LogRecord(
-            level: level, priority: priority, label: label, message: message,
-            fields: [("truncated", "true")], secondsSince1970: secondsSince1970,
-            nanoseconds: nanoseconds
+        var kept = [(key: "truncated", value: "true")]
+        // Ours, and so never long.
+        if let part = fields.first(where: { $0.key == Self.partKey }), part.value.utf8.count < 32 {
+            kept.append(part)
+        }
+        return LogRecord(
+            level: level, priority: priority, label: label, message: message, fields: kept,
+            secondsSince1970: secondsSince1970, nanoseconds: nanoseconds
         ).jsonLine()
     }
 

@@ -154,7 +154,8 @@ extension BrokerNode {
                 item.waitsForCommit = false
                 rest.append(item)
             } catch {
-                say(.error, "\(partition) cannot be read: \(error)")
+                say(
+                    .error, "\(partition) cannot be read: \(error)", about: LogSubject(partition))
                 stepGroups(.partitionLost(item.partition, epoch: item.epoch))
             }
         }

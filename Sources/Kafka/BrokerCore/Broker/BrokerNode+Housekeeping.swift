@@ -45,7 +45,8 @@ extension BrokerNode {
                     say(
                         .info,
                         "\(replica.topicPartition): dropped \(result.segments) segments, "
-                            + "\(result.bytes) bytes, by retention")
+                            + "\(result.bytes) bytes, by retention",
+                        about: LogSubject(replica.topicPartition))
                 }
                 log.removeExpiredProducers(nowMs: nowMs)
             } catch {
@@ -90,7 +91,8 @@ extension BrokerNode {
                 .info,
                 "\(report.partition): compacted up to offset \(report.cleanedOffset), "
                     + "\(report.recordsBefore) records to \(report.recordsAfter), "
-                    + "\(report.bytesBefore) bytes to \(report.bytesAfter)")
+                    + "\(report.bytesBefore) bytes to \(report.bytesAfter)",
+                about: LogSubject(report.partition))
         }
         if logs.isCleaning {
             housekeeping.goOnCleaning(now)

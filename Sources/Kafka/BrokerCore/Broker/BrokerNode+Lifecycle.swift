@@ -117,7 +117,9 @@ extension BrokerNode {
             lifecycle.nextAttempt = now
             registeredUnder(epoch: response.brokerEpoch)
             actIfCaughtUp()
-            say(.info, "registered with epoch \(response.brokerEpoch)")
+            say(
+                .info, "registered with epoch \(response.brokerEpoch)",
+                about: LogSubject(epoch: response.brokerEpoch))
         case .inconsistentClusterId:
             fail(
                 "the controllers belong to another cluster than \(logs.path), which was "

@@ -23,7 +23,6 @@ extension BrokerNode {
             }
         case .fetched(let token, let response):
             waitingFetches[token.high]?.remove(token)
-            count(response, token)
             answer(token, response)
         case .deletedRecords(let token, let response): answer(token, response)
         case .appended(let token, let error, let baseOffset):
@@ -46,16 +45,10 @@ extension BrokerNode {
         case .storageFailed(let partition, let error):
             storageFailed(partition, error)
         case .warning(let partition, let warning):
-            say(warning.level, "\(partition): \(warning.text)")
+            var subject = LogSubject(partition)
+            subject.epoch = replicas.replica(partition).map { Int64($0.leaderEpoch) }
+            say(warning.level, "\(partition): \(warning.text)", about: subject)
         }
-    }
-
-    private func count(_ response: FetchResponse, _ token: RequestToken) {
-        var bytes = 0
-        for topic in response.responses {
-            for partition in topic.partitions { bytes += partition.records?.count ?? 0 }
-        }
-        counters.fetchedBytes += bytes
     }
 
     private func answer<Response: KafkaResponse>(_ token: RequestToken, _ response: Response) {
@@ -68,7 +61,8 @@ extension BrokerNode {
         guard !logs.isOffline else { return storageFailed() }
         if error.isShortage { housekeeping.openAgain(partition, now) }
         if reminders.isDue("offline \(partition)", now) {
-            say(.error, "\(partition) is offline here: \(error)")
+            say(
+                .error, "\(partition) is offline here: \(error)", about: LogSubject(partition))
         }
         replicas.storageFailed([partition])
     }
@@ -226,7 +220,9 @@ extension BrokerNode {
         let (config, unknown) = cluster.logConfig(ofTopic: topic.name)
         replicas.setLogConfig(topicId: topic.id, config)
         for problem in unknown {
-            say(.error, "topic \(topic.name) goes by the default of one property: \(problem)")
+            say(
+                .error, "topic \(topic.name) goes by the default of one property: \(problem)",
+                about: LogSubject(topic: topic.name))
         }
     }
 

@@ -19,6 +19,7 @@ extension BrokerNode {
             return
         }
         counters.request(frame.apiKey)
+        requestKind = RequestKind(apiKey: frame.apiKey)
         guard let api = ServedAPIs.broker[frame.apiKey], api.served.contains(frame.version) else {
             counters.refusedRequests += 1
             emit(
@@ -33,12 +34,12 @@ extension BrokerNode {
         case ProduceRequest.apiKey:
             let request = try frame.decode(ProduceRequest.self)
             replicaReplies[replicaToken] = address
-            counters.producedBytes += frame.body.readableBytes
             replicas.produce(request, version: frame.version, token: replicaToken)
         case FetchRequest.apiKey:
             let request = try frame.decode(FetchRequest.self)
             replicaReplies[replicaToken] = address
             waitingFetches[token.connection, default: []].insert(replicaToken)
+            if request.isFollowers(frame.version) { requestKind = .followersFetch }
             replicas.fetch(request, version: frame.version, token: replicaToken)
         case ListOffsetsRequest.apiKey:
             let request = try frame.decode(ListOffsetsRequest.self)
@@ -189,7 +190,10 @@ extension BrokerNode {
         creating.subtract(names)
         for topic in response?.topics ?? [] {
             switch topic.errorCode {
-            case .none: say(.info, "made topic \(topic.name), which a client asked for")
+            case .none:
+                say(
+                    .info, "made topic \(topic.name), which a client asked for",
+                    about: LogSubject(topic: topic.name))
             case .topicAlreadyExists: break
             default:
                 // The client asks again and again, and is told nothing of the reason.
@@ -197,7 +201,8 @@ extension BrokerNode {
                 say(
                     .warning,
                     "topic \(topic.name), which a client asked for, cannot be made: "
-                        + "\(topic.errorMessage ?? "\(topic.errorCode)")")
+                        + "\(topic.errorMessage ?? "\(topic.errorCode)")",
+                    about: LogSubject(topic: topic.name))
             }
         }
     }

@@ -55,6 +55,7 @@ package final class BrokerNode: SteppedNode {
     var creating: Set<String> = []
     var housekeeping: Housekeeping
     var counters = BrokerCounters()
+    package internal(set) var requestKind: RequestKind?
     var reminders = Reminders()
     var replicationEffects: [ReplicationEffect] = []
     var hasFailed = false
@@ -97,6 +98,7 @@ package final class BrokerNode: SteppedNode {
 
     package func receive(_ frame: ByteBuffer, token: ReplyToken, now: Instant, nowMs: Int64) {
         setTime(now, nowMs)
+        requestKind = nil
         do {
             try serve(RequestFrame(frame), token)
         } catch {
@@ -189,7 +191,9 @@ package final class BrokerNode: SteppedNode {
 
     func emit(_ effect: NodeEffect) { effects.append(.node(effect)) }
 
-    func say(_ level: NodeLog.Level, _ message: String) { emit(.log(NodeLog(level, message))) }
+    func say(_ level: NodeLog.Level, _ message: String, about: LogSubject = LogSubject()) {
+        emit(.log(NodeLog(level, message, about)))
+    }
 
     func fail(_ message: String) {
         guard !hasFailed else { return }

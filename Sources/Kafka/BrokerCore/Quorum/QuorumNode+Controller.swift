@@ -40,7 +40,10 @@ extension QuorumNode {
             case .reply(let token, let response):
                 guard let address = controllerReplies.removeValue(forKey: token) else { continue }
                 effects.append(.node(.reply(address.token, address.pieces(response))))
-            case .activated(let epoch): say(.info, "the controller is active in epoch \(epoch)")
+            case .activated(let epoch):
+                say(
+                    .info, "the controller is active in epoch \(epoch)",
+                    about: LogSubject(epoch: epoch))
             case .resign(let epoch, let reason):
                 say(.error, "the controller gives up: \(reason)")
                 carryOut(raft.step(.resign(epoch: epoch), now: now))
@@ -51,7 +54,7 @@ extension QuorumNode {
                 {
                     continue
                 }
-                say(notice.level, "\(notice)")
+                say(notice.level, "\(notice)", about: notice.subject)
             }
         }
     }
@@ -125,6 +128,7 @@ extension QuorumNode {
             reply(address, address.pieces(response, version: version))
             return
         }
+        requestKind = RequestKind(apiKey: frame.apiKey)
         guard let api = ServedAPIs.controller[frame.apiKey], api.served.contains(frame.version)
         else {
             effects.append(
@@ -188,6 +192,24 @@ extension ControllerNotice {
         case .uncleanLeader, .noLeader: .error
         case .brokerFenced, .directoriesOffline, .stalled, .registrationRefused: .warning
         default: .info
+        }
+    }
+
+    fileprivate var subject: LogSubject {
+        switch self {
+        case .brokerRegistered(let id, let epoch, _):
+            var subject = LogSubject(epoch: epoch)
+            subject.broker = id
+            return subject
+        case .registrationRefused(let id, _, _), .brokerFenced(let id, _), .brokerUnfenced(let id),
+            .shutdownStarted(let id), .shutdownGranted(let id), .directoriesOffline(let id, _):
+            return LogSubject(broker: id)
+        case .stalled: return LogSubject()
+        case .lastKnownLeader(let topic, let partition, let leader),
+            .uncleanLeader(let topic, let partition, let leader):
+            return LogSubject(broker: leader, topic: topic, partition: partition)
+        case .noLeader(let topic, let partition):
+            return LogSubject(topic: topic, partition: partition)
         }
     }
 }

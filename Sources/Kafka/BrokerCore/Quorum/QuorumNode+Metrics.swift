@@ -18,17 +18,22 @@ extension QuorumNode {
                 [(name: "state", value: raft.roleName)], 1))
         guard let controller else { return all }
         gauge("controller_kafkacontroller_activecontrollercount", controller.isActive ? 1 : 0)
-        let image = follower.image
-        let brokers = image.brokers.values
-        gauge("controller_kafkacontroller_activebrokercount", Int64(brokers.count { !$0.fenced }))
-        gauge("controller_kafkacontroller_fencedbrokercount", Int64(brokers.count(where: \.fenced)))
-        gauge("controller_kafkacontroller_globaltopiccount", Int64(image.topicCount))
-        gauge("controller_kafkacontroller_globalpartitioncount", Int64(image.partitionCount))
-        var offline: Int64 = 0
-        for topic in image.topics {
-            offline += Int64(topic.partitions.count { $0.map { !$0.hasLeader } ?? false })
+        let counts = follower.image.statistics
+        gauge("controller_kafkacontroller_activebrokercount", Int64(counts.activeBrokers))
+        gauge("controller_kafkacontroller_fencedbrokercount", Int64(counts.fencedBrokers))
+        gauge("controller_kafkacontroller_globaltopiccount", Int64(counts.topics))
+        gauge("controller_kafkacontroller_globalpartitioncount", Int64(counts.partitions))
+        gauge("controller_kafkacontroller_offlinepartitionscount", Int64(counts.offlinePartitions))
+        gauge(
+            "controller_kafkacontroller_preferredreplicaimbalancecount", Int64(counts.imbalanced))
+        for (name, count) in [
+            ("leaderelectionrateandtimems_count", follower.elections.all),
+            ("uncleanleaderelections_total", follower.elections.unclean),
+        ] {
+            all.append(
+                NodeMetric(
+                    "kafka_controller_controllerstats_\(name)", .counter, [], Double(count)))
         }
-        gauge("controller_kafkacontroller_offlinepartitionscount", offline)
         return all
     }
 }

@@ -67,6 +67,9 @@ package final class QuorumNode: SteppedNode {
     /// Committed records up to here have been read and handed on.
     var handedOn: Int64
     var follower = MetadataFollower()
+    package internal(set) var requestKind: RequestKind?
+    /// Where the records begin that this controller has made: those before are not its elections.
+    private var leadsFrom: Int64?
     private(set) var hasFailed = false
     var contacts: VoterContacts
     var effects: [QuorumEffect] = []
@@ -158,6 +161,7 @@ package final class QuorumNode: SteppedNode {
         _ frame: ByteBuffer, token: ReplyToken, now: Instant, nowMs: Int64
     ) {
         setTime(now, nowMs)
+        requestKind = nil
         do {
             try serve(RequestFrame(frame), token)
         } catch {
@@ -269,13 +273,20 @@ package final class QuorumNode: SteppedNode {
             say(
                 .notice,
                 leaderID.map { "controller \($0) leads in epoch \(epoch)" }
-                    ?? "no controller leads in epoch \(epoch)")
+                    ?? "no controller leads in epoch \(epoch)",
+                about: LogSubject(epoch: epoch))
         case .becameLeader(let epoch, let startOffset):
-            say(.notice, "this controller leads in epoch \(epoch)")
+            say(
+                .notice, "this controller leads in epoch \(epoch)",
+                about: LogSubject(epoch: epoch))
+            leadsFrom = startOffset
             stepController(.elected(epoch: epoch, logEndOffset: startOffset + 1))
         case .lostLeadership(let epoch):
-            say(.notice, "this controller does not lead any more in epoch \(epoch)")
+            say(
+                .notice, "this controller does not lead any more in epoch \(epoch)",
+                about: LogSubject(epoch: epoch))
             proposals.removeAll()
+            leadsFrom = nil
             stepController(.resigned)
             catchControllerUp()
         case .proposalResult(let token, let result): proposed(token, result)
@@ -355,7 +366,9 @@ package final class QuorumNode: SteppedNode {
                 guard !batches.isEmpty else { break }
                 for batch in batches where batch.nextOffset > handedOn {
                     handedOn = batch.nextOffset
-                    try follower.apply(batch.records, nextOffset: batch.nextOffset)
+                    try follower.apply(
+                        batch.records, nextOffset: batch.nextOffset,
+                        countsElections: leadsFrom.map { batch.nextOffset > $0 } ?? false)
                     stepController(.committed(batch.records, nextOffset: batch.nextOffset))
                     effects.append(
                         .metadata(
@@ -383,8 +396,8 @@ package final class QuorumNode: SteppedNode {
 
     // MARK: Log and failure
 
-    func say(_ level: NodeLog.Level, _ message: String) {
-        effects.append(.node(.log(NodeLog(level, message))))
+    func say(_ level: NodeLog.Level, _ message: String, about: LogSubject = LogSubject()) {
+        effects.append(.node(.log(NodeLog(level, message, about))))
     }
 
     func fail(_ message: String) {

@@ -82,7 +82,8 @@ private final class MetricsHandler: ChannelInboundHandler {
                 let (handler, context) = bound.value
                 switch result {
                 case .success(let metrics):
-                    handler.send(.ok, PrometheusText.render(metrics), head, context)
+                    let text = PrometheusText.render(metrics + ProcessMetrics.read())
+                    handler.send(.ok, text, head, context)
                 case .failure(let error):
                     handler.send(.serviceUnavailable, "\(error)\n", head, context)
                 }

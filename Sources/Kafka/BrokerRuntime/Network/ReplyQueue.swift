@@ -8,7 +8,7 @@ package struct ReplyQueue {
     private var ready: [[Piece]?] = []
     private var head = 0
     /// The sequence number of the oldest request without a reply.
-    private var oldest: UInt64 = 0
+    package private(set) var oldest: UInt64 = 0
 
     package init() {}
 

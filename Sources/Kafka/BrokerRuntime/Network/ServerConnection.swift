@@ -1,5 +1,6 @@
 import KafkaWire
 import NIOCore
+import Timing
 
 /// What a node's event loop does with connections: implemented by the loop that owns the node.
 package protocol RequestReceiver: AnyObject {
@@ -27,8 +28,16 @@ package final class ServerConnection: ChannelDuplexHandler {
     private let maximumInFlight: Int
     private var context: ChannelHandlerContext?
     private var replies = ReplyQueue()
-    /// Bytes of each request that has no reply yet, by its place in line.
-    private var held: [UInt64: Int] = [:]
+    private struct Held {
+        var bytes: Int
+        var timing: RequestTiming?
+    }
+    /// Each request that has no reply yet, by its place in line.
+    private var held: [UInt64: Held] = [:]
+    /// Replies that wait for those to earlier requests.
+    private var early: [UInt64: RequestTiming] = [:]
+    /// Replies that wait for the flush.
+    private var unsent: [RequestTiming] = []
     /// What the budget has set aside for the request that is coming in.
     private var reserved = 0
     /// The length of a request that waits until the budget has room for it.
@@ -64,8 +73,10 @@ package final class ServerConnection: ChannelDuplexHandler {
 
     package func channelInactive(context: ChannelHandlerContext) {
         isClosing = true
-        for bytes in held.values { budget.release(bytes) }
+        for request in held.values { budget.release(request.bytes) }
         held.removeAll()
+        early.removeAll()
+        unsent.removeAll()
         awaited = nil
         budget.forget(self, reserved: reserved)
         reserved = 0
@@ -77,7 +88,7 @@ package final class ServerConnection: ChannelDuplexHandler {
         guard !isClosing else { return }
         let frame = unwrapInboundIn(data)
         let sequence = replies.begin()
-        held[sequence] = frame.readableBytes
+        held[sequence] = Held(bytes: frame.readableBytes)
         if reserved > 0 { budget.forget(self, reserved: reserved) }
         reserved = 0
         awaited = nil
@@ -138,18 +149,44 @@ package final class ServerConnection: ChannelDuplexHandler {
 
     // MARK: What the node says
 
+    /// The node has served a request that was just received; what it waits for comes later.
+    func served(_ sequence: UInt64, _ timing: RequestTiming) { held[sequence]?.timing = timing }
+
     package func reply(_ sequence: UInt64, _ pieces: [Piece]) {
-        if let bytes = held.removeValue(forKey: sequence) { budget.release(bytes) }
-        replies.finish(sequence, pieces)
-        guard let context, !isClosing else { return }
-        while let next = replies.next() { write(next, context) }
+        reply(sequence, pieces, at: Instant(nanoseconds: 0))
     }
 
-    func flushIfNeeded() {
-        guard needsFlush, let context else { return }
-        needsFlush = false
-        context.flush()
-        readIfAllowed()
+    func reply(_ sequence: UInt64, _ pieces: [Piece], at now: Instant) {
+        var place = replies.oldest
+        var itself: RequestTiming?
+        if let request = held.removeValue(forKey: sequence) {
+            budget.release(request.bytes)
+            itself = request.timing
+            itself?.replied = now
+            if sequence != place { early[sequence] = itself }
+        }
+        replies.finish(sequence, pieces)
+        guard let context, !isClosing else { return }
+        while let next = replies.next() {
+            write(next, context)
+            if var timing = place == sequence ? itself : early.removeValue(forKey: place) {
+                timing.written = now
+                unsent.append(timing)
+            }
+            place = replies.oldest
+        }
+    }
+
+    func flushIfNeeded(_ times: RequestTimes) {
+        if needsFlush, let context {
+            needsFlush = false
+            context.flush()
+            readIfAllowed()
+        }
+        guard !unsent.isEmpty else { return }
+        let now = MonotonicTime.now()
+        for timing in unsent { times.record(timing, sent: now) }
+        unsent.removeAll(keepingCapacity: true)
     }
 
     package func close(because reason: String) {

@@ -201,8 +201,8 @@ package final class BrokerProcess: Sendable {
             _ = try await MetricsServer.listen(
                 place, on: loop, logger: Self.logger(logger, "metrics")
             ) {
-                quorumLoop.submit { quorum.value.loop.node.metrics() }.hop(to: loop).map {
-                    $0 + (broker?.value.node.metrics() ?? [])
+                quorumLoop.submit { quorum.value.loop.metrics() }.hop(to: loop).map {
+                    $0 + (broker?.value.metrics() ?? [])
                 }
             }
         } catch {

@@ -2,9 +2,23 @@ import BrokerConfig
 import Logging
 import Supervision
 import Synchronization
+import Telemetry
 
 /// `slice-broker start`: the node from its first line to its last.
 package enum BrokerService {
+    /// Makes standard error the process's log, as the configuration says.
+    package static func openLog(_ config: BrokerConfig) -> Logger {
+        let isJSON = config.text("log.format") == "json"
+        LineLogHandler.bootstrap(
+            level: Logger.Level(rawValue: config.text("log.level")) ?? .info, json: isJSON)
+        var logger = Logger(label: "slice-broker")
+        if isJSON { logger[metadataKey: nodeKey] = .string(String(config.nodeID)) }
+        return logger
+    }
+
+    /// Beside each line of a log for machines, and only there: which node speaks.
+    static let nodeKey = "node"
+
     /// - Returns: nil after a shutdown that was asked for, otherwise why the node ended.
     package static func run(
         _ config: BrokerConfig, logger: Logger, signals: AsyncStream<Int32>

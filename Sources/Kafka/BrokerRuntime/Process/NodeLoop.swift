@@ -3,6 +3,7 @@ import KafkaWire
 import Logging
 import NIOCore
 import NIOPosix
+import Telemetry
 import Timing
 
 /// Runs a node on one event loop: its connections, its requests to others, its timer.
@@ -14,6 +15,8 @@ final class NodeLoop<Node: SteppedNode>: RequestReceiver {
     let loop: any EventLoop
     let node: Node
     private let logger: Logger
+    /// What a line is about stands in its words; beside them it is for machines.
+    private let logsSubjects: Bool
     /// Told of effects that only this kind of node has.
     private let special: (Node.Effect) -> Void
     private let failed: (String) -> Void
@@ -26,7 +29,14 @@ final class NodeLoop<Node: SteppedNode>: RequestReceiver {
     private var timerDeadline: Instant?
     private var isDraining = false
     private var isClosed = false
+    private let part: String
+    let times = RequestTimes()
+    private var share: LoopShare
+    private var effectsBegan = Instant(nanoseconds: 0)
+    /// When the first request was taken of those that were read together.
+    private var burstBegan: Instant?
 
+    /// On its loop, whose thread's time it reads.
     init(
         loop: any EventLoop, node: Node, clientId: String, maximumFrameBytes: Int,
         maximumHeldBytes: Int, logger: Logger, special: @escaping (Node.Effect) -> Void,
@@ -35,6 +45,13 @@ final class NodeLoop<Node: SteppedNode>: RequestReceiver {
         self.loop = loop
         self.node = node
         self.logger = logger
+        logsSubjects = logger[metadataKey: BrokerService.nodeKey] != nil
+        if case .string(let name)? = logger[metadataKey: LogRecord.partKey] {
+            part = name
+        } else {
+            part = ""
+        }
+        share = LoopShare(now: MonotonicTime.now(), processor: LoopShare.processorTime())
         self.special = special
         self.failed = failed
         self.stopped = stopped
@@ -59,9 +76,19 @@ final class NodeLoop<Node: SteppedNode>: RequestReceiver {
     func requestReceived(
         _ frame: ByteBuffer, _ sequence: UInt64, _ connection: ServerConnection
     ) {
+        let now = MonotonicTime.now()
+        let arrived = burstBegan ?? now
+        burstBegan = arrived
         node.receive(
-            frame, token: ReplyToken(connection: connection.id, sequence: sequence),
-            now: MonotonicTime.now(), nowMs: WallClock.nowMs())
+            frame, token: ReplyToken(connection: connection.id, sequence: sequence), now: now,
+            nowMs: WallClock.nowMs())
+        guard let kind = node.requestKind else { return }
+        let served = MonotonicTime.now()
+        connection.served(
+            sequence,
+            RequestTiming(
+                kind: kind, arrived: arrived, begun: now, served: served, replied: served,
+                written: served))
     }
 
     func connectionClosed(_ connection: ServerConnection) {
@@ -100,33 +127,57 @@ final class NodeLoop<Node: SteppedNode>: RequestReceiver {
     func drain() {
         guard !isDraining, !isClosed else { return }
         isDraining = true
+        let began = MonotonicTime.now()
         // What effects cause at once (a connection that cannot be made) is settled here too, but
         // not for ever: the timer takes over.
         for _ in 0..<16 {
             node.settle(now: MonotonicTime.now(), nowMs: WallClock.nowMs())
             let effects = node.takeEffects()
             if effects.isEmpty { break }
+            effectsBegan = MonotonicTime.now()
             for effect in effects {
                 if let common = Node.common(effect) { carryOut(common) } else { special(effect) }
             }
         }
         isDraining = false
-        for id in touched { connections[id]?.flushIfNeeded() }
+        for id in touched { connections[id]?.flushIfNeeded(times) }
         touched.removeAll(keepingCapacity: true)
         pool?.flush()
+        share.ran(from: burstBegan ?? began, to: MonotonicTime.now())
+        burstBegan = nil
         budget.wakeWaiting()
         arm()
+    }
+
+    func metrics() -> [NodeMetric] {
+        let now = MonotonicTime.now()
+        let idle = share.idleShare(now: now, processor: LoopShare.processorTime())
+        var all = node.metrics() + times.metrics(part: part, now: now)
+        all.append(
+            NodeMetric(
+                "kafka_network_socketserver_networkprocessoravgidle_percent", .gauge,
+                [("part", part)], idle))
+        if Node.self == BrokerNode.self {
+            all.append(
+                NodeMetric(
+                    "kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent", .gauge,
+                    [], idle))
+        }
+        return all
     }
 
     private func carryOut(_ effect: NodeEffect) {
         switch effect {
         case .reply(let token, let pieces):
             guard let connection = connections[token.connection] else { return }
-            connection.reply(token.sequence, pieces)
+            connection.reply(token.sequence, pieces, at: effectsBegan)
             touched.append(token.connection)
         case .close(let id, let reason): connections[id]?.close(because: reason)
         case .send(let request): pool?.send(request)
-        case .log(let line): logger.log(level: line.level.logger, "\(line.message)")
+        case .log(let line):
+            logger.log(
+                level: line.level.logger, "\(line.message)",
+                metadata: logsSubjects ? line.about.metadata : nil)
         case .fail(let message): failed(message)
         case .stopped: stopped()
         }
@@ -160,6 +211,12 @@ final class NodeLoop<Node: SteppedNode>: RequestReceiver {
         timer?.cancel()
         pool?.close()
         for connection in connections.values { connection.close(because: "the node stops") }
+    }
+}
+
+extension LogSubject {
+    fileprivate var metadata: Logger.Metadata {
+        Logger.Metadata(uniqueKeysWithValues: fields.map { ($0.name, .string($0.value)) })
     }
 }
 
