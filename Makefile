@@ -26,7 +26,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) python3-pytest python3-cryptography wireguard-g
 	python3-jsonschema python3-yaml dnsutils
 
 .PHONY: help deps deps-build deps-run deps-test build programs demo test bench bench-tunnel \
-	bench-kafka bench-policies bench-scale sim fuzz fmt lint \
+	bench-kafka bench-policies bench-scale sim fuzz faults fmt lint \
 	install uninstall clean
 
 help:  ## Show this list
@@ -87,6 +87,12 @@ bench-kafka: deps build  ## Measure three brokers, by themselves and over a slic
 	@BIN=$(CURDIR)/$(STATIC)/release; SLICE_GATEWAY_BIN=$$BIN/slice-gateway \
 	    SLICECTL_BIN=$$BIN/slicectl WAN_RELAY=$$BIN/wan-relay SLICE_BROKER_BIN=$$BIN/slice-broker \
 	    PYTHONPATH=Tests/Lab $(PYTHON) Tests/Bench/kafka_bench.py $(BENCH_FLAGS)
+
+faults: deps build  ## Real brokers over a slice, killed and cut off by chance (SECONDS=600)
+	@BIN=$(CURDIR)/$(STATIC)/release; KAFKA_PYTHON_SITE=$$(Tests/Clients/site.sh) || exit 1; \
+	    export KAFKA_PYTHON_SITE; SLICE_GATEWAY_BIN=$$BIN/slice-gateway \
+	    SLICECTL_BIN=$$BIN/slicectl WAN_RELAY=$$BIN/wan-relay SLICE_BROKER_BIN=$$BIN/slice-broker \
+	    $(PYTHON) Tests/KafkaScenarios/faults.py $(or $(SECONDS),600)
 
 bench-scale: deps-build  ## A tunnel with 10,000 peers: memory, timers, look-ups, handshakes
 	@swift build -c release --scratch-path .build-sim --product tunnel-scale && \

@@ -1,8 +1,9 @@
 """`make demo`: three clusters on this machine, one slice over them, one Kafka stretched over it.
 
 It shows, and checks, that brokers in three clusters form one Kafka over an encrypted slice; that
-losing a cluster, and kill -9 of a broker, cost no record that was acknowledged; and that strangers
-reach nothing. All of it happens in network namespaces of its own, and all of it is gone afterwards.
+losing a cluster, and kill -9 of its broker before it comes back, cost no record that was
+acknowledged; and that strangers reach nothing. All of it happens in network namespaces of its own,
+and all of it is gone afterwards.
 """
 
 import argparse
@@ -29,8 +30,8 @@ PROMISES = [
     "What crosses the underlay is encrypted; only what was attached takes part.",
     "Brokers and applications find each other by name; applications reach Kafka's port only.",
     "One Kafka, used by unmodified clients, is stretched over them.",
-    "It loses a cluster, and a broker, and goes on; nothing that was acknowledged is lost, doubled "
-    "or out of order.",
+    "It loses a cluster, and that one's broker, goes on, and takes both back; nothing that was "
+    "acknowledged is lost, doubled or out of order.",
     "No host, and no other slice with the same addresses, reaches it.",
 ]
 

@@ -180,16 +180,53 @@ class Mission:
         self.hold(taken, f"the group's members in {' and '.join(rest)} read all partitions",
                   f"{load.lag()} records are acknowledged and not read yet")
 
+    # --- and its broker killed there ------------------------------------------------------------
+
+    def killed(self):
+        load, lost, rest = self.load, self.lost, self.rest
+        broker = load.broker(lost)
+        self.heading(f"kill -9: the broker in {lost}, while it is cut off")
+        self.screen.say(
+            "What it had taken and nobody else has is in its log, and it has not closed that. The "
+            "applications there have no broker at all now; the others must not even notice.")
+        self.screen.command(f"kill -9 {broker.process.pid}")
+        before = {index: (one.leader, one.epoch) for index, one in load.partitions().items()}
+        load.killed = {lost}
+        at = self.marks["kill"] = time.monotonic()
+        if self.broken != "no-kill":
+            broker.kill()
+        is_dead = not broker.process.is_running
+        with self.progress(f"the broker in {lost} is dead, and cut off; the others go on") as view:
+            load.go_on(3)
+            flows = load.wait(lambda: load.is_flowing(rest), 5)
+            view.update(f"{' and '.join(rest)} do not notice")
+            load.wait(lambda: time.monotonic() > at + 5, 6)
+            now = {index: (one.leader, one.epoch) for index, one in load.partitions().items()}
+        self.kafka_map()
+        self.hold(is_dead, f"the broker in {lost} has ended, in the midst of everything")
+        self.hold(flows and now == before, f"{' and '.join(rest)} go on as if nothing had happened",
+                  self.leaders() + ", as before" if now == before else f"{before} became {now}")
+        self.facts["killed"] = {"cluster": lost}
+
+    # --- it comes back -------------------------------------------------------------------------
+
     def healed(self):
-        self.heading(f"{self.lost} comes back")
         load, lost = self.load, self.lost
+        self.heading(f"{lost} comes back, and its broker with it")
         self.screen.command("relay: heal *")
+        self.screen.command("slice-broker start --config broker.properties")
         at = self.marks["heal"] = time.monotonic()
         if self.broken != "no-heal":
             self.world.relay.heal("*")
-        load.unreachable = set()
-        with self.progress(f"{lost} is back: it catches up") as view:
-            whole = load.wait(lambda: load.in_sync(lost) == PARTITIONS and load.is_whole(), 20)
+        broker = load.broker(lost)
+        broker.start(wait=False)
+        load.unreachable, load.killed = set(), set()
+        with self.progress(f"{lost} is back: its broker starts") as view:
+            ready = load.wait(lambda: "is ready" in broker.process.output(), 20)
+            started = time.monotonic() - at
+            view.update(f"the broker in {lost} serves; it catches up")
+            whole = ready and load.wait(
+                lambda: load.in_sync(lost) == PARTITIONS and load.is_whole(), 20)
             seconds = time.monotonic() - at
             view.update(f"{lost} has caught up; its producer delivers what it kept")
             delivered = whole and load.wait(
@@ -199,73 +236,14 @@ class Mission:
             if delivered:
                 load.go_on(3)
         self.kafka_map()
+        self.hold(ready, "started again, its broker serves" + after(ready, started))
         self.hold(whole, f"{lost} has what it missed: all replicas are in sync again"
                   + after(whole, seconds))
         self.hold(delivered, f"the producer in {lost} has delivered what it had kept"
                   + after(delivered, backlog), self.leaders())
-        self.facts["healed"] = {"seconds_to_in_sync": rounded(seconds) if whole else None,
+        self.facts["healed"] = {"seconds_to_ready": rounded(started) if ready else None,
+                                "seconds_to_in_sync": rounded(seconds) if whole else None,
                                 "seconds_to_delivered": rounded(backlog) if delivered else None}
-
-    # --- a broker is killed --------------------------------------------------------------------
-
-    def killed(self):
-        load = self.load
-        controller = load.controller()
-        victim = controller if controller and load.leads(controller) else max(
-            CLUSTERS, key=load.leads)
-        self.victim = victim
-        rest = [name for name in CLUSTERS if name != victim]
-        node = load.nodes[victim]
-        self.heading(f"kill -9: the broker in {victim}")
-        self.screen.say(f"It leads {load.leads(victim)} of the {PARTITIONS} partitions"
-                        + (", and the quorum." if victim == controller else "."))
-        broker = load.broker(victim)
-        self.screen.command(f"kill -9 {broker.process.pid}")
-        load.killed = {victim}
-        at = self.marks["kill"] = time.monotonic()
-        if self.broken != "no-kill":
-            broker.kill()
-        with self.progress(f"the broker in {victim} is dead: its partitions move") as view:
-            def moved():
-                return (load.controller(among=rest) in rest
-                        and all(one.leader not in (node, -1)
-                                for one in load.partitions().values()))
-
-            has_moved = load.wait(moved, 20)
-            seconds = time.monotonic() - at
-            view.update(f"the broker in {victim} is dead; its partitions have new leaders")
-            flows = has_moved and load.wait(load.is_flowing, 8)
-            view.update(f"the broker in {victim} is dead; the others go on")
-            if flows:
-                load.wait(lambda: time.monotonic() > at + 7, 10)
-        self.hold(has_moved, f"{victim}'s partitions have leaders in {' and '.join(rest)}"
-                  + after(has_moved, seconds), self.leaders())
-        self.hold(flows, "all applications, those in " + victim + " too, go on with the brokers "
-                  "that are left")
-        self.facts["killed"] = {"cluster": victim, "led_the_quorum": victim == controller,
-                                "seconds_to_new_leaders": rounded(seconds)}
-        if not (has_moved and flows):
-            return
-        self.screen.command("slice-broker start --config broker.properties")
-        at = self.marks["restart"] = time.monotonic()
-        broker.start(wait=False)
-        load.killed = set()
-        with self.progress(f"the broker in {victim} starts again") as view:
-            ready = load.wait(lambda: "is ready" in broker.process.output(), 20)
-            started = time.monotonic() - at
-            view.update(f"the broker in {victim} serves; it catches up")
-            whole = ready and load.wait(
-                lambda: load.in_sync(victim) == PARTITIONS and load.is_whole(), 20)
-            caught_up = time.monotonic() - at
-            view.update("all is well again")
-            if whole:
-                load.go_on(3)
-        self.kafka_map()
-        self.hold(ready, "started again, it serves" + after(ready, started))
-        self.hold(whole, "it has caught up: all replicas are in sync again"
-                  + after(whole, caught_up))
-        self.facts["restarted"] = {"seconds_to_ready": rounded(started) if ready else None,
-                                   "seconds_to_in_sync": rounded(caught_up) if whole else None}
 
     # --- the books -----------------------------------------------------------------------------
 
@@ -349,9 +327,8 @@ class Mission:
         """The figures."""
         marks = self.marks
         names = [("begun", "all is well", ()), ("cut", f"{self.lost} cut off", (self.lost,)),
-                 ("heal", f"{self.lost} back", (self.lost,)),
-                 ("kill", f"{getattr(self, 'victim', '')} killed", ()),
-                 ("restart", f"{getattr(self, 'victim', '')} restarted", ()), ("end", "", ())]
+                 ("kill", "and its broker killed", (self.lost,)),
+                 ("heal", f"{self.lost} back", (self.lost,)), ("end", "", ())]
         names = [one for one in names if one[0] in marks]
         found = {}
         for (start, label, without), (end, _, _) in zip(names, names[1:]):

@@ -30,7 +30,7 @@ BREAKS = {
     "no-cut": "does not cut the cluster off",
     "no-quorum": "cuts two clusters off instead of one",
     "no-heal": "never heals what it cut",
-    "no-kill": "does not kill the broker",
+    "no-kill": "does not kill the broker that is cut off",
     "acks-1": "asks only leaders to acknowledge",
     "forget": "counts a record as acknowledged that was never sent",
     "twice": "writes one record two times",
@@ -49,7 +49,7 @@ class Story(Mission):
         self.screen, self.broken = screen, broken
         self.checks, self.facts = [], {}
         self.steps = [self.underlay, self.slice_made, self.gateways_up, self.attached,
-                      self.kafka_up, self.steady, self.cut_off, self.healed, self.killed,
+                      self.kafka_up, self.steady, self.cut_off, self.killed, self.healed,
                       self.books, self.strangers, self.seen]
         self.number = 0
 
