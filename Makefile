@@ -26,7 +26,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) python3-pytest python3-cryptography wireguard-g
 	python3-jsonschema python3-yaml dnsutils
 
 .PHONY: help deps deps-build deps-run deps-test build programs demo test bench bench-tunnel \
-	bench-kafka bench-policies bench-scale sim fuzz faults fmt lint \
+	bench-kafka bench-policies bench-distance bench-scale sim fuzz faults fmt lint \
 	install uninstall clean
 
 help:  ## Show this list
@@ -72,7 +72,7 @@ demo: deps-run build  ## Three clusters, one slice, one Kafka on it, watched whi
 test: deps  ## Build once, run every suite
 	@Tests/run.sh
 
-bench: bench-tunnel bench-policies bench-kafka  ## Measure all of it, write Docs/Benchmarks.md and Docs/Benchmarks
+bench: bench-tunnel bench-policies bench-kafka bench-distance  ## Measure all of it, write Docs/Benchmarks.md and Docs/Benchmarks
 
 bench-tunnel: deps build  ## Measure the tunnel against wireguard-go and openvpn
 	@BIN=$(CURDIR)/$(STATIC)/release; SLICE_GATEWAY_BIN=$$BIN/slice-gateway \
@@ -93,6 +93,11 @@ faults: deps build  ## Real brokers over a slice, killed and cut off by chance (
 	    export KAFKA_PYTHON_SITE; SLICE_GATEWAY_BIN=$$BIN/slice-gateway \
 	    SLICECTL_BIN=$$BIN/slicectl WAN_RELAY=$$BIN/wan-relay SLICE_BROKER_BIN=$$BIN/slice-broker \
 	    $(PYTHON) Tests/KafkaScenarios/faults.py $(or $(SECONDS),600)
+
+bench-distance: deps build  ## Measure TCP and Kafka between places far apart, with and without a slice
+	@BIN=$(CURDIR)/$(STATIC)/release; SLICE_GATEWAY_BIN=$$BIN/slice-gateway \
+	    SLICECTL_BIN=$$BIN/slicectl WAN_RELAY=$$BIN/wan-relay SLICE_BROKER_BIN=$$BIN/slice-broker \
+	    PYTHONPATH=Tests/Lab $(PYTHON) Tests/Bench/distance_bench.py $(BENCH_FLAGS)
 
 bench-scale: deps-build  ## A tunnel with 10,000 peers: memory, timers, look-ups, handshakes
 	@swift build -c release --scratch-path .build-sim --product tunnel-scale && \
