@@ -77,3 +77,17 @@ extension ProposalRefusal {
         }
     }
 }
+
+extension QuorumNode {
+    // MARK: Log and failure
+
+    func say(_ level: NodeLog.Level, _ message: String, about: LogSubject = LogSubject()) {
+        effects.append(.node(.log(NodeLog(level, message, about))))
+    }
+
+    func fail(_ message: String) {
+        guard !hasFailed else { return }
+        hasFailed = true
+        effects.append(.node(.fail(message)))
+    }
+}

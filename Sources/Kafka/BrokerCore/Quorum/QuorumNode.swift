@@ -393,16 +393,4 @@ package final class QuorumNode: SteppedNode {
         try log.writeSnapshot(follower.image, nextOffset: handedOn, nowMs: nowMs)
         say(.info, "wrote a snapshot of the metadata up to offset \(handedOn)")
     }
-
-    // MARK: Log and failure
-
-    func say(_ level: NodeLog.Level, _ message: String, about: LogSubject = LogSubject()) {
-        effects.append(.node(.log(NodeLog(level, message, about))))
-    }
-
-    func fail(_ message: String) {
-        guard !hasFailed else { return }
-        hasFailed = true
-        effects.append(.node(.fail(message)))
-    }
 }
