@@ -70,7 +70,7 @@ package final class QuorumNode: SteppedNode {
     package internal(set) var requestKind: RequestKind?
     /// Where the records begin that this controller has made: those before are not its elections.
     private var leadsFrom: Int64?
-    private(set) var hasFailed = false
+    var hasFailed = false
     var contacts: VoterContacts
     var effects: [QuorumEffect] = []
 
