@@ -106,7 +106,7 @@ def test_nothing_in_flight_survives_a_cut(world):
         world.relay.cut("west>east")
         world.relay.clear("*")
         assert ping(world.node("west"), world.address("east"), 1).received == 1
-        assert seen.count(lambda p: p.is_echo_request) == 1
+        assert len(seen.wait_for(1, lambda p: p.is_echo_request)) == 1
 
 
 def test_duplicates_are_seen_twice(world):
