@@ -115,9 +115,12 @@ final class SimulatedNode {
             path: Self.directory, disk: disk, keepsCheckpoints: false)
         directories = [metadata]
         remains.append(Remains(metadata))
+        // So small that snapshots let segments go.
+        var logConfig = QuorumNode.logConfig(config)
+        logConfig.segmentBytes = 64 << 10
         let log = try metadata.openLog(
             TopicPartition("__cluster_metadata", 0), topicId: .clusterMetadata,
-            config: LogConfig(), nowMs: nowMs, unique: "m")
+            config: logConfig, nowMs: nowMs, unique: "m")
         metadataLog = log
         quorum = try QuorumNode(
             config: config, identity: identity, disk: disk, metadataLog: log, seed: seed,

@@ -64,7 +64,7 @@ extension BrokerProperty {
             "metadata.log.max.record.bytes.between.snapshots", .integer(1...Int64.max),
             "20971520", "A snapshot is made after so many bytes of metadata."),
         .init(
-            "metadata.log.segment.bytes", .integer(1_048_576...Int64(Int32.max)), "16777216",
+            "metadata.log.segment.bytes", .integer(8_388_608...Int64(Int32.max)), "16777216",
             "A segment file of the metadata log is at most this large; what is older than two "
                 + "snapshots goes in whole segments. Kafka: 1073741824."),
         .init(

@@ -271,6 +271,10 @@ final class MetadataLog: RaftLog {
             bytesSinceSnapshot = 0
             if let previous, previous.offset > log.logStartOffset {
                 _ = try log.raiseLogStart(to: previous.offset)
+                let dropped = try log.applyRetention(
+                    nowMs: nowMs, highWatermark: previous.offset)
+                // Nobody sends from these files: what is read of the log is copied.
+                for file in dropped.files { try log.directory.removeFile(file) }
                 try snapshots.removeAll(before: previous)
             }
         } catch {

@@ -104,10 +104,13 @@ package final class QuorumNode: SteppedNode {
         carryOut(raft.step(.timer, now: now))
     }
 
-    /// The metadata log lets go of whole segments only: they are small.
+    /// The metadata log lets go of whole segments only, so they are small; and of nothing that no
+    /// snapshot covers, however old it is.
     package static func logConfig(_ config: BrokerConfig) -> LogConfig {
         var result = LogConfig()
         result.segmentBytes = Int(config.integer("metadata.log.segment.bytes"))
+        result.retentionMs = -1
+        result.retentionBytes = -1
         return result
     }
 
