@@ -148,6 +148,26 @@ import Timing
         #expect(told.request.topics[0].partitions[0].logStartOffset == 2)
     }
 
+    /// A follower drops records by retention of its own, perhaps before its leader does. In a
+    /// session only news are told, and the leader takes nobody into the ISR whose log begins
+    /// before its own.
+    @Test func whatRetentionHasDroppedHereIsToldToo() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        let next = try #require(
+            sent(
+                answer(
+                    node, first.correlation,
+                    [part(at: 0, ["a", "b", "c"], highWatermark: 3, logStart: 0)])))
+        let silent = try #require(
+            sent(answer(node, next.correlation, [part(highWatermark: 3, logStart: 0)])))
+        #expect(silent.request.topics.isEmpty)
+        try #require(try node.replica().log).raiseLogStart(to: 2)
+        let moved = node.step { $0.logStartMoved(TopicPartition("t", 0)) }
+        let told = try #require(sent(moved) ?? sent(answer(node, silent.correlation, [])))
+        #expect(told.request.topics.first?.partitions.first?.logStartOffset == 2)
+    }
+
     /// DeleteRecords has cut the leader's log inside a batch; a new follower begins there.
     @Test func aLogThatBeginsInsideABatch() throws {
         let node = try TestNode()

@@ -342,6 +342,10 @@ package final class ReplicaManager {
         if let start = replica.log?.logStartOffset { replica.keepHighWatermark(above: start) }
         replica.wakeAll()
         replica.settleDeletes()
+        // The leader waits for a follower's log start, and in a session only news are told.
+        if replica.role == .follower, replica.fetcherSlot >= 0 {
+            fetchers[replica.metadata.leader]?.mark(replica.fetcherSlot)
+        }
     }
 
     /// What `replication-offset-checkpoint` is to hold, sorted; of one log directory, or all.
