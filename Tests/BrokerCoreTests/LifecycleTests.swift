@@ -26,6 +26,32 @@ import Timing
         #expect(try previousEpoch(third) == -1)
     }
 
+    /// A partition was moved to others while this broker was not there.
+    @Test func whatWasMovedAwayMeanwhileIsPutAside() throws {
+        let first = try TestNode()
+        try first.register()
+        first.learnTopic("stays", TestNode.topicId)
+        first.learnTopic("goes", TestNode.offsetsId)
+        first.pass(.milliseconds(200))
+        first.node.closeLogs(nowMs: first.nowMs)
+        let second = try TestNode(disk: first.disk.afterCrash(losesUnsynced: true))
+        second.learnTopic("stays", TestNode.topicId)
+        try second.register()
+        // Not before it has been let in: until then it may not know all.
+        #expect(second.disk.paths.contains { $0.hasPrefix("/data/goes-0/") })
+        let heartbeat = try #require(try second.lastSent(BrokerHeartbeatRequest.self))
+        second.answer(
+            heartbeat.id, BrokerHeartbeatResponse(isCaughtUp: true, isFenced: false), version: 1)
+        #expect(second.disk.paths.contains { $0.hasPrefix("/data/stays-0/") })
+        #expect(!second.disk.paths.contains { $0.hasPrefix("/data/goes-0/") })
+        #expect(
+            second.disk.paths.contains {
+                $0.hasPrefix("/data/goes-0.") && $0.contains("-stray/")
+            })
+        second.pass(.seconds(1))
+        #expect(second.lines.contains { $0.message.contains("goes-0 is not this broker's") })
+    }
+
     @Test func aStartThatCameToNothingChangesNothing() throws {
         let first = try TestNode()
         try first.register()

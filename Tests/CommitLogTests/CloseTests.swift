@@ -83,6 +83,32 @@ import Testing
         }
     }
 
+    /// A process that is told to stop before it has opened its logs must not vouch for them.
+    @Test func whatNobodyHasOpenedSinceACrashIsNotClean() throws {
+        let test = try Self.closed()
+        try test.reopen()
+        try test.append("c", epoch: 2)
+        test.disk = test.disk.afterCrash(losesUnsynced: false)
+        // The quorum looks after its own.
+        try test.disk.createDirectory("/logs/__cluster_metadata-0")
+        for _ in 0..<2 {
+            let idle = try LogDirectory(path: "/logs", disk: test.disk)
+            try idle.close()
+        }
+        try test.reopen()
+        #expect(!test.directory.wasClosedCleanly)
+        #expect(try test.values() == ["a", "b", "c"])
+        // Once they were, it may; and after that, who opens none changes nothing.
+        try test.directory.close()
+        for _ in 0..<2 {
+            let idle = try LogDirectory(path: "/logs", disk: test.disk)
+            #expect(idle.wasClosedCleanly)
+            try idle.close()
+        }
+        try test.reopen()
+        #expect(test.directory.wasClosedCleanly)
+    }
+
     @Test func theEpochOfTheBrokerIsKeptOnce() throws {
         let test = try TestLog()
         try test.append("a")

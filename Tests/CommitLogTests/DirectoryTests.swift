@@ -32,7 +32,6 @@ import Testing
         #expect(
             disk["/logs/events-0/partition.metadata"].map { String(buffer: $0) }?
                 .hasPrefix("version: 0\ntopic_id: \(Self.first)") == true)
-        #expect(try directory.partitionsOnDisk().map(\.topicId) == [Self.first])
         try directory.close()
         let next = try LogDirectory(path: "/logs", disk: disk)
         #expect(try Self.open(next, Self.second).logEndOffset == 0)
@@ -42,6 +41,24 @@ import Testing
         let last = try LogDirectory(path: "/logs", disk: disk)
         #expect(!disk.paths.contains { $0.contains("-delete") })
         #expect(try Self.open(last, Self.second).logEndOffset == 0)
+    }
+
+    /// What was another's when the node came back is put aside, and nothing is lost by it.
+    @Test func straysArePutAside() throws {
+        let (disk, directory) = try Self.fresh()
+        try Self.append(try Self.open(directory, Self.first), 5)
+        try directory.close()
+        try disk.createDirectory("/logs/__cluster_metadata-0")
+        let next = try LogDirectory(path: "/logs", disk: disk)
+        #expect(try next.putStraysAside(unique: { "u" }, isAssigned: { _ in true }).isEmpty)
+        let strays = try next.putStraysAside(unique: { "u" }, isAssigned: { $0 != partition })
+        #expect(strays.map(\.0) == [partition])
+        #expect(strays.map(\.1) == ["/logs/events-0.u-stray"])
+        #expect(disk["/logs/events-0.u-stray/00000000000000000000.log"] != nil)
+        #expect(try Self.open(next, Self.first).logEndOffset == 0)
+        try next.close()
+        #expect(try LogDirectory(path: "/logs", disk: disk).wasClosedCleanly)
+        #expect(disk["/logs/events-0.u-stray/00000000000000000000.log"] != nil)
     }
 
     /// A new log must not be believed whole because an old one of its name was flushed.

@@ -54,4 +54,84 @@ import Testing
         #expect(test.log.endOffset(forEpoch: 2)?.epoch == 1)
         #expect(try test.values().first == "a")
     }
+
+    private func flushEpochs(_ test: TestLog) throws {
+        let ticket = try #require(try test.log.beginEpochFlush())
+        try ticket.perform()
+        try test.log.completeFlush(ticket, nowMs: startMs)
+    }
+
+    /// A follower begins anew where its leader's log starts, and ends before it has written down
+    /// that it knows of no epoch any more. It must not tell of an old one what lies before.
+    @Test func anEmptyLogKnowsNoEpoch() throws {
+        for losesUnsynced in [false, true] {
+            let test = try TestLog()
+            try test.append("a", epoch: 1)
+            try test.log.flush()
+            try test.log.truncateFully(startingAt: 2)
+            try test.crash(losesUnsynced: losesUnsynced)
+            #expect(test.log.logStartOffset == 2 && test.log.logEndOffset == 2)
+            #expect(test.log.latestEpoch == nil)
+        }
+    }
+
+    /// What retention has dropped is back after a loss of power, and its epochs with it: a leader
+    /// that had lost them would not see where a follower's log parts from its own.
+    @Test func aStartThatCameBackHasItsEpochs() throws {
+        let test = try TestLog()
+        for epoch in Int32(0)..<4 {
+            try test.append("a", epoch: epoch)
+            try test.append("b", epoch: epoch)
+        }
+        try test.log.flush()
+        try test.directory.writeCheckpoints()
+        try test.log.raiseLogStart(to: 5)
+        #expect(test.log.epochs.earliest?.startOffset == 5)
+        try flushEpochs(test)
+        try test.crash(losesUnsynced: true)
+        #expect(test.log.logStartOffset == 0)
+        #expect(test.log.epochs.entries.map(\.startOffset) == [0, 2, 4, 6])
+        #expect(test.log.epochs.entries.map(\.epoch) == [0, 1, 2, 3])
+    }
+
+    /// Recovery reads again what lies before its point, where compaction may have taken the first
+    /// batches of an epoch: what the checkpoint knows of them stands.
+    @Test func whatCompactionHasTakenIsStillKnown() throws {
+        let test = try TestLog()
+        for (value, epoch) in [("a", Int32(1)), ("b", 1), ("c", 3), ("d", 3)] {
+            try test.append(value, epoch: epoch)
+        }
+        try test.log.flush()
+        try test.directory.writeCheckpoints()
+        let path = "\(topicFolder)/00000000000000000000.log"
+        var kept = makeBatch([("k", "b")], offset: 1, epoch: 1)
+        kept.writeImmutableBuffer(makeBatch([("k", "d")], offset: 3, epoch: 3))
+        test.disk[path] = kept
+        try test.crash(losesUnsynced: false)
+        #expect(try test.values() == ["b", "d"])
+        #expect(test.log.epochs.entries.map(\.startOffset) == [0, 2])
+    }
+
+    @Test func batchesAreBelievedMoreThanTheCheckpoint() {
+        var epochs = LeaderEpochs([
+            .init(epoch: 1, startOffset: 4), .init(epoch: 5, startOffset: 8),
+        ])
+        epochs.found(epoch: 1, at: 6)
+        #expect(epochs.entries.count == 2)
+        // What lies between two that are known is put between them.
+        epochs.found(epoch: 0, at: 1)
+        epochs.found(epoch: 3, at: 7)
+        #expect(epochs.entries.map(\.epoch) == [0, 1, 3, 5])
+        #expect(epochs.entries.map(\.startOffset) == [1, 4, 7, 8])
+        epochs.found(epoch: 6, at: 8)
+        #expect(epochs.entries.map(\.epoch) == [0, 1, 3, 6])
+        epochs.found(epoch: 6, at: 7)
+        #expect(epochs.entries.map(\.startOffset) == [1, 4, 7])
+        epochs.found(epoch: 6, at: 10)
+        epochs.found(epoch: -1, at: 11)
+        epochs.found(epoch: 0, at: 12)
+        #expect(epochs.entries == [.init(epoch: 0, startOffset: 1)])
+        epochs.found(epoch: 0, at: 0)
+        #expect(epochs.entries == [.init(epoch: 0, startOffset: 0)])
+    }
 }

@@ -78,10 +78,30 @@ import Testing
         let ticket = try #require(try test.log.beginFlush())
         test.disk.faults.failing = (.sync, 1, DiskError.inputOutput)
         let error = #expect(throws: DiskError.self) { try ticket.perform() }
-        test.log.failFlush(ticket, try #require(error))
+        #expect(test.log.failFlush(ticket, try #require(error)))
         #expect(test.log.flushedOffset == 0)
         #expect(test.directory.offlineReason?.contains("cannot sync") == true)
         #expect(throws: LogError.self) { try test.append("b") }
+    }
+
+    /// A partition goes and comes back while its flush is under way: neither disturbs the other.
+    @Test func aFlushOutlivesItsLog() throws {
+        let test = try TestLog()
+        try test.append("a", epoch: 1)
+        let late = try #require(try test.log.beginFlush())
+        _ = try test.directory.delete(test.log, unique: "gone")
+        test.log = try TestLog.open(test.directory, test.config)
+        try test.append("b", epoch: 4)
+        let ticket = try #require(try test.log.beginFlush())
+        let error = #expect(throws: DiskError.self) { try late.perform() }
+        #expect(error?.isNotFound == true)
+        #expect(!test.log.failFlush(late, try #require(error)))
+        #expect(test.directory.offlineReason == nil)
+        try ticket.perform()
+        try test.log.completeFlush(ticket, nowMs: startMs)
+        try test.crash(losesUnsynced: true)
+        #expect(try test.values() == ["b"])
+        #expect(test.log.latestEpoch == 4)
     }
 
     @Test func closedSegmentsWaitForTheirFlush() throws {

@@ -33,8 +33,7 @@ extension PartitionReplica {
     func flushed(_ ticket: FlushTicket, _ error: DiskError?) {
         guard let log else { return }
         if let error {
-            log.failFlush(ticket, error)
-            noteFailure(.storage(error))
+            if log.failFlush(ticket, error) { noteFailure(.storage(error)) }
             return
         }
         do {

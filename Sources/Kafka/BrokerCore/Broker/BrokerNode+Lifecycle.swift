@@ -2,6 +2,7 @@ import BrokerConfig
 import KafkaWire
 import Metadata
 import NIOCore
+import Replication
 import Timing
 
 extension BrokerNode {
@@ -227,6 +228,7 @@ extension BrokerNode {
             let own = image.brokers[config.nodeID], own.epoch == lifecycle.epoch, !own.fenced
         else { return }
         lifecycle.hasSaidReady = true
+        logs.putStraysAside { replicas.replica($0) != nil }
         effects.append(.ready)
     }
 

@@ -73,6 +73,19 @@ final class LogKeeper: LogStore {
         }
     }
 
+    /// What is on the disk and not this broker's any more, now that it knows what is.
+    func putStraysAside(isAssigned: (TopicPartition) -> Bool) {
+        guard !isOffline else { return }
+        note { () throws(LogError) in
+            let strays = try directory.putStraysAside(
+                unique: { unique }, isAssigned: isAssigned)
+            problems += strays.map { partition, folder in
+                "\(partition) is not this broker's any more: its folder is put aside as "
+                    + "\(folder). Remove it when nothing in it is needed"
+            }
+        }
+    }
+
     // MARK: Housekeeping
 
     func removeLater(_ files: [DeletedFile], delayMs: Int64) {

@@ -22,7 +22,13 @@ package final class LogDirectory {
 
     enum FileName {
         static let leaderEpochs = "leader-epoch-checkpoint"
+        /// The next one, until it takes the place of the last.
+        static func epochsInWriting(_ number: UInt64) -> String { "\(leaderEpochs).\(number).tmp" }
+        static func isEpochsInWriting(_ name: String) -> Bool {
+            name.hasPrefix(leaderEpochs + ".") && name.hasSuffix(".tmp")
+        }
         static let partitionMetadata = "partition.metadata"
+        static let metadataTopic = "__cluster_metadata"
         static let recoveryPoints = "recovery-point-offset-checkpoint"
         static let highWatermarks = "replication-offset-checkpoint"
         static let logStarts = "log-start-offset-checkpoint"
@@ -52,6 +58,8 @@ package final class LogDirectory {
     private var flushCount: FlushTicket.ID = 0
     /// Partitions whose logs are not as the last use left them.
     private var used: Set<TopicPartition> = []
+    /// Those of them that could be opened: they are whole, or have been made so.
+    private var opened: Set<TopicPartition> = []
     /// Partitions of which the checkpoints on the disk may still speak, though they are no more.
     private var departed: Set<TopicPartition> = []
     /// Whether the checkpoints in the directory are this object's to read and write.
@@ -187,6 +195,7 @@ package final class LogDirectory {
                 nowMs: nowMs)
             if let topicId { try writeTopicId(topicId, folder) }
             logs[partition] = log
+            opened.insert(partition)
             return log
         } catch {
             if case .storage(let cause) = error { goOffline(cause) }
@@ -228,13 +237,33 @@ package final class LogDirectory {
         return try putAway(log.topicPartition, unique: unique)
     }
 
+    /// Puts aside the folders of partitions that are not assigned: they were, until this node was
+    /// stopped. It is a broker that is up that deletes them; here whoever runs it decides.
+    /// - Returns: where each folder is now.
+    package func putStraysAside(
+        unique: () -> String, isAssigned: (TopicPartition) -> Bool
+    ) throws(LogError) -> [(TopicPartition, String)] {
+        var strays: [(TopicPartition, String)] = []
+        for partition in try partitionsOnDisk() where !isAssigned(partition) {
+            let name = PartitionDirectoryName.stray(partition, unique: unique())
+            strays.append((partition, try putAway(partition, as: name)))
+        }
+        return strays
+    }
+
     @discardableResult
     private func putAway(
         _ partition: TopicPartition, unique: String
     ) throws(LogError) -> String {
+        try putAway(partition, as: PartitionDirectoryName.deleted(partition, unique: unique))
+    }
+
+    private func putAway(
+        _ partition: TopicPartition, as name: String
+    ) throws(LogError) -> String {
         departed.insert(partition)
         highWatermarks[partition] = nil
-        let away = DiskPath.join(path, PartitionDirectoryName.deleted(partition, unique: unique))
+        let away = DiskPath.join(path, name)
         do {
             try disk.rename(DiskPath.join(path, partition.description), to: away)
             try disk.syncDirectory(path)
@@ -312,17 +341,15 @@ package final class LogDirectory {
         try write(cleanedOffsets, to: FileName.cleanedOffsets)
     }
 
-    /// The partitions that have a folder here, with the topics they say they belong to.
-    package func partitionsOnDisk() throws(LogError) -> [(TopicPartition, topicId: KafkaUUID?)] {
-        let entries = try onDisk { () throws(DiskError) in try disk.list(path) }
-        var found: [(TopicPartition, topicId: KafkaUUID?)] = []
-        for entry in entries where entry.isDirectory {
-            guard case .partition(let partition) = PartitionDirectoryName(entry.name) else {
-                continue
-            }
-            found.append((partition, try topicIdOnDisk(DiskPath.join(path, entry.name))))
+    /// The partitions that have a folder here, but for the metadata log: that is the quorum's.
+    private func partitionsOnDisk() throws(LogError) -> [TopicPartition] {
+        try onDisk { () throws(DiskError) in try disk.list(path) }.compactMap { entry in
+            guard entry.isDirectory,
+                case .partition(let partition) = PartitionDirectoryName(entry.name),
+                partition.topic != FileName.metadataTopic
+            else { return nil }
+            return partition
         }
-        return found
     }
 
     package func writeHighWatermarks(
@@ -377,6 +404,14 @@ package final class LogDirectory {
     /// the directory hold each other. For who opens many in one process.
     package func abandon() { logs.removeAll() }
 
+    /// Whether every log is as a clean shutdown leaves it. After a crash those are not that nobody
+    /// has opened since: a process may be told to stop before it has come to them.
+    private func isWhole() throws(LogError) -> Bool {
+        try partitionsOnDisk().allSatisfy {
+            opened.contains($0) || (wasClosedCleanly && !used.contains($0))
+        }
+    }
+
     /// Flushes and closes every log and says so on the disk: the next start reads nothing again.
     /// - Parameter brokerEpoch: under which the broker was registered, for the controller's
     ///   eligible leader replicas (KIP-966).
@@ -388,7 +423,7 @@ package final class LogDirectory {
         try writeCheckpoints()
         for log in logs.values { log.markClosed() }
         logs.removeAll()
-        guard keepsCheckpoints else { return }
+        guard keepsCheckpoints, try isWhole() else { return }
         do {
             try disk.replace(
                 DiskPath.join(path, FileName.cleanShutdown),

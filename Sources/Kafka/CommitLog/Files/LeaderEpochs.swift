@@ -31,6 +31,21 @@ package struct LeaderEpochs: Equatable, Sendable {
         isDirty = true
     }
 
+    /// A batch of an epoch is in the log, at an offset. Entries that contradict it give way: they
+    /// are of records that were cut off.
+    package mutating func found(epoch: Int32, at offset: Int64) {
+        guard epoch >= 0, self.epoch(at: offset) != epoch else { return }
+        isDirty = true
+        entries.removeAll { entry in
+            if entry.startOffset < offset { return entry.epoch > epoch }
+            if entry.startOffset > offset { return entry.epoch <= epoch }
+            return true
+        }
+        guard self.epoch(at: offset) != epoch else { return }
+        let place = entries.firstIndex { $0.startOffset > offset } ?? entries.count
+        entries.insert(Entry(epoch: epoch, startOffset: offset), at: place)
+    }
+
     /// Where the asked epoch ends here, and the epoch that the answer is for: the largest one
     /// not above it. Nil when the asked epoch is above all that is known.
     package func endOffset(

@@ -61,7 +61,17 @@ package enum PartitionDirectoryName: Equatable, Sendable {
 
     /// Kafka bounds the whole name by the 255 bytes of a file name and cuts the topic's part.
     package static func deleted(_ partition: TopicPartition, unique: String) -> String {
-        let suffix = "-\(partition.partition).\(unique)-delete"
+        name(partition, unique, "delete")
+    }
+
+    package static func stray(_ partition: TopicPartition, unique: String) -> String {
+        name(partition, unique, "stray")
+    }
+
+    private static func name(
+        _ partition: TopicPartition, _ unique: String, _ state: String
+    ) -> String {
+        let suffix = "-\(partition.partition).\(unique)-\(state)"
         return String(partition.topic.prefix(max(0, 255 - suffix.utf8.count))) + suffix
     }
 }

@@ -128,13 +128,16 @@ extension PartitionLog {
     }
 
     private func epochStep() throws(LogError) -> FlushTicket.Step {
-        let path = DiskPath.join(path, LogDirectory.FileName.leaderEpochs)
+        // Of its own name: should the folder be put away while the ticket is carried out, it must
+        // not find what another log is writing under the same path.
+        let name = LogDirectory.FileName.epochsInWriting(directory.nextFlush())
         let bytes = TextCheckpoint.encodeEpochs(epochs.entries)
         return try onDisk { () throws(DiskError) -> FlushTicket.Step in
-            let file = try disk.open(path + ".tmp", create: true)
+            let file = try disk.open(DiskPath.join(path, name), create: true)
             try file.truncate(to: 0)
             try file.write(at: 0, bytes)
-            return .replace(file, path: path)
+            return .replace(
+                file, path: DiskPath.join(path, LogDirectory.FileName.leaderEpochs))
         }
     }
 
@@ -154,9 +157,13 @@ extension PartitionLog {
     /// The ticket could not be carried out. What the system then still has of the unsynced
     /// bytes is unknown, so the directory goes offline rather than try again. For want of a
     /// descriptor nothing was tried: the log is opened again, and flushed from its recovery point.
-    package func failFlush(_ ticket: FlushTicket, _ error: DiskError) {
+    /// - Returns: false for a ticket of a log that was open under this name before: its folder has
+    ///   been put away meanwhile, and the disk is well.
+    package func failFlush(_ ticket: FlushTicket, _ error: DiskError) -> Bool {
+        guard flushInFlight == ticket.id || cleanerFlush == ticket.id else { return false }
         flushInFlight = nil
         failed(error)
+        return true
     }
 
     /// Begins, carries out and completes a flush.
@@ -197,7 +204,7 @@ extension PartitionLog {
         do {
             try ticket.perform()
         } catch {
-            failFlush(ticket, error)
+            _ = failFlush(ticket, error)
             throw .storage(error)
         }
         try completeFlush(ticket, nowMs: nowMs ?? lastFlushMs)

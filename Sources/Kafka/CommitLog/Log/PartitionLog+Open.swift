@@ -28,7 +28,7 @@ extension PartitionLog {
         }
         let isWhole = checkpoint.isClean ? try openClean(hasEpochs: hasEpochs) : false
         if !isWhole {
-            try recover(checkpoint, hasEpochs: hasEpochs)
+            try recover(checkpoint)
         }
         if logEndOffset < logStartOffset {
             // Segments have vanished: what the checkpoint promises is all that is known.
@@ -64,12 +64,13 @@ extension PartitionLog {
 
     // MARK: Files
 
-    /// Removes what was on its way out, and finishes or undoes what compaction had begun: a
+    /// Removes what was on its way in or out, and finishes or undoes what compaction had begun: a
     /// `.swap` log is complete and takes the place of what it was made from, `.cleaned` is not.
     private func settleSwaps(_ entries: [DiskEntry]) throws(LogError) -> [DiskEntry] {
         var swaps: [LogFileName] = []
         var isChanged = false
         for entry in entries where !entry.isDirectory {
+            if LogDirectory.FileName.isEpochsInWriting(entry.name) { try removeFile(entry.name) }
             guard let name = LogFileName(entry.name), let stage = name.stage else { continue }
             if stage == .swap {
                 swaps.append(name)
@@ -197,7 +198,7 @@ extension PartitionLog {
             if hasEpochs {
                 epochs.truncateEnd(to: end)
             } else {
-                try rebuildEpochs(from: 0, before: end)
+                try findEpochs(from: logStartOffset, before: end)
             }
             try rebuildProducers(to: end)
             endAtCleanOpen = end
@@ -208,17 +209,15 @@ extension PartitionLog {
         }
     }
 
-    /// The epochs, from the headers of the batches between two offsets.
-    func rebuildEpochs(from start: Int64, before end: Int64) throws(LogError) {
+    /// Holds the epochs against the headers of the batches between two offsets.
+    func findEpochs(from start: Int64, before end: Int64) throws(LogError) {
         epochs.isDirty = true
         for segment in segments[segmentIndex(for: start)...] where segment.baseOffset < end {
             var cursor = try segment.cursor(from: 0, pieceSize: BatchCursor.scanPiece)
             do {
                 while let found = try cursor.next(), found.header.baseOffset < end {
-                    guard found.header.partitionLeaderEpoch > epochs.latest ?? -1 else { continue }
-                    epochs.assign(
-                        epoch: found.header.partitionLeaderEpoch,
-                        startOffset: found.header.baseOffset)
+                    epochs.found(
+                        epoch: found.header.partitionLeaderEpoch, at: found.header.baseOffset)
                 }
             } catch {
                 guard case .corruptBatch = error else { throw error }

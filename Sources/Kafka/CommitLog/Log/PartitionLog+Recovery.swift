@@ -8,13 +8,13 @@ extension PartitionLog {
     /// Kafka reads whole segments again. Here an index entry below the recovery point is believed
     /// if the batch it points at proves right, so that a log which is flushed now and then is
     /// back at once.
-    func recover(_ checkpoint: LogCheckpoint, hasEpochs: Bool) throws(LogError) {
+    func recover(_ checkpoint: LogCheckpoint) throws(LogError) {
         let point = max(logStartOffset, min(checkpoint.recoveryPoint, Int64.max))
         // One that ends right there may have been closed since, with indexes that no flush covered.
         var index = segmentIndex(for: max(point - 1, logStartOffset))
         // Below the recovery point all segments are whole, unless someone else was here.
         var start = try recoveryStart(in: segments[index], point: point)
-        try recoverEpochs(before: start, in: index, hasEpochs: hasEpochs)
+        try recoverEpochs(before: start, in: index)
         // What was written behind the recovery point may have been meant for other records.
         try removeSnapshots { $0 > start.offset }
         try rebuildProducers(to: start.offset)
@@ -42,30 +42,50 @@ extension PartitionLog {
         if active.size == 0 { logEndOffset = max(logEndOffset, active.baseOffset) }
         producers.setEndOffset(logEndOffset)
         epochs.truncateEnd(to: logEndOffset)
+        // Nothing bears out what they say: they may be of a log that was there before this one
+        // began anew, and would have a leader find that the two part.
+        if segments.allSatisfy({ $0.size == 0 }) { epochs.removeAll() }
         flushedOffset = min(point, logEndOffset)
         directoryIsUnsynced = true
     }
 
-    /// The checkpoint of the epochs is written with a flush, but not in one step with it: what
-    /// it lacks shows in the batch where recovery begins, or in the last one before.
+    /// The checkpoint of the epochs is written beside the log and not in one step with it: the
+    /// batches tell what it lacks. What it has is kept where they bear it out, for compaction may
+    /// have taken the first batches of an epoch.
     private func recoverEpochs(
-        before start: RecoveryStart, in index: Int, hasEpochs: Bool
+        before start: RecoveryStart, in index: Int
     ) throws(LogError) {
-        guard hasEpochs else { return try rebuildEpochs(from: 0, before: start.offset) }
-        epochs.truncateEnd(to: start.offset)
-        var last = start.epoch
-        if last == nil, index > 0 {
-            let segment = segments[index - 1]
-            let position = try segment.offsets().last?.position ?? 0
-            var cursor = try segment.cursor(from: position, pieceSize: BatchCursor.searchPiece)
-            do {
-                while let found = try cursor.next() { last = found.header.partitionLeaderEpoch }
-            } catch {
-                guard case .corruptBatch = error else { throw error }
-            }
+        let first = epochs.earliest?.startOffset ?? Int64.max
+        if first > logStartOffset {
+            // The log begins earlier than it did when they were written: what was dropped from
+            // its front had not left the disk when the power failed.
+            try findEpochs(from: logStartOffset, before: min(first, start.offset))
         }
-        guard let last, last > epochs.latest ?? -1 else { return }
-        try rebuildEpochs(from: epochs.entries.last?.startOffset ?? 0, before: start.offset)
+        guard let last = try lastBatch(notAfter: start, in: index),
+            epochs.epoch(at: last.offset) != last.epoch
+        else { return }
+        let place = epochs.entries.last { $0.startOffset <= last.offset }
+        try findEpochs(from: place?.startOffset ?? logStartOffset, before: start.offset)
+    }
+
+    /// The batch where recovery begins, if it has been looked at, or the last of the segment before.
+    private func lastBatch(
+        notAfter start: RecoveryStart, in index: Int
+    ) throws(LogError) -> (offset: Int64, epoch: Int32)? {
+        if let epoch = start.epoch { return (start.offset, epoch) }
+        guard index > 0 else { return nil }
+        var last: (offset: Int64, epoch: Int32)?
+        let segment = segments[index - 1]
+        let position = try segment.offsets().last?.position ?? 0
+        var cursor = try segment.cursor(from: position, pieceSize: BatchCursor.searchPiece)
+        do {
+            while let found = try cursor.next() {
+                last = (found.header.baseOffset, found.header.partitionLeaderEpoch)
+            }
+        } catch {
+            guard case .corruptBatch = error else { throw error }
+        }
+        return last
     }
 
     /// Where in a segment recovery begins.
@@ -148,8 +168,7 @@ extension PartitionLog {
                 let marker: ControlMarker? =
                     header.isControl ? try ControlMarker(bytes, header: header) : nil
                 segment.note(found, interval: config.indexIntervalBytes)
-                epochs.assign(
-                    epoch: header.partitionLeaderEpoch, startOffset: header.baseOffset)
+                epochs.found(epoch: header.partitionLeaderEpoch, at: header.baseOffset)
                 if let marker {
                     try learn(marker, header, in: segment)
                 } else {
