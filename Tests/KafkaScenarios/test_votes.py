@@ -91,3 +91,45 @@ def test_a_vote_moves_to_another_cluster(lab):
 
 def values_of(cluster, partitions):
     return [value for n in range(partitions) for value in read(cluster, TOPIC, n)]
+
+
+def test_one_that_is_left_decides_alone(lab):
+    """Two of three are gone for good, with their disks. The third is told that it votes alone; it
+    leads what it had in sync, and takes records when one copy is declared to be enough."""
+    cluster = BrokerCluster(lab, 3)
+    one, two, three = cluster
+    make_topic(cluster, TOPIC, 3, 3, min_insync_replicas=2)
+    kept = values(300)
+    assert send(cluster, TOPIC, kept)[1] == []
+    for node in (one, two):
+        node.kill()
+    wait_until(lambda: quorum(cluster, three)["leader"] == -1, 20, "the third to be alone")
+    for node in (one, two):
+        shutil.rmtree(node.data)
+    three.stop()
+    let_vote(cluster, three)
+    give_role(three, "broker", "controller")
+    three.start()
+    found = quorum(cluster, three)
+    assert ids(found["voters"]) == [3] and found["leader"] == 3
+
+    def leads():
+        return all(p["leader"] == 3 for p in cluster.describe(TOPIC))
+    wait_until(leads, 20, "the one that is left to lead")
+    # One copy is less than was asked for; and the one that is left may not have heard up to where
+    # the others had all, in which case nobody reads on before one copy is enough (KIP-966).
+    acknowledged, errors = send(three.address, TOPIC, values(1, "refused"), seconds=3)
+    assert acknowledged == [] and errors
+    cluster.ctl("configs", "set", "topic", TOPIC, "min.insync.replicas=1")
+    assert sorted(values_of(three.address, 3)) == sorted(kept)
+    more = values(100, "more")
+    assert send(three.address, TOPIC, more)[1] == []
+    # And it decides what only a controller decides.
+    for gone in (1, 2):
+        cluster.ctl("brokers", "unregister", str(gone))
+    make_topic(three.address, "after", replicas=1)
+    three.kill()
+    three.start()
+    assert set(AdminClient(client(three.address)).list_topics(timeout=10).brokers) == {3}
+    found = values_of(three.address, 3)
+    assert sorted(one for one in found if not one.startswith(b"refused")) == sorted(kept + more)

@@ -58,6 +58,8 @@ final class CommittedRecords {
         var crc: UInt32
         /// The leader's epoch when it was committed first.
         var committedIn: Int32
+        var producerId: Int64
+        var baseSequence: Int32
     }
 
     /// One leader's time.
@@ -145,10 +147,19 @@ final class CommittedRecords {
                 batches.append(
                     Batch(
                         nextOffset: header.nextOffset, epoch: header.partitionLeaderEpoch,
-                        crc: header.crc, committedIn: term.epoch))
+                        crc: header.crc, committedIn: term.epoch,
+                        producerId: header.producerId, baseSequence: header.baseSequence))
                 next = header.nextOffset
             }
             guard next > before else { return }
+        }
+    }
+
+    /// Whether a batch was committed and has been deleted since.
+    func isPruned(producerId: Int64, sequence: Int32, logStart: Int64) -> Bool {
+        batches.contains {
+            $0.producerId == producerId && $0.baseSequence == sequence
+                && $0.nextOffset <= logStart
         }
     }
 

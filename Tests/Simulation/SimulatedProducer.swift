@@ -3,6 +3,7 @@ import CommitLog
 import KafkaRecords
 import KafkaWire
 import NIOCore
+import Replication
 import SimulatedWorld
 import Timing
 
@@ -131,6 +132,9 @@ final class SimulatedProducer: SimulatedClient {
         }
         lanes[lane].batches[position].isInFlight = false
         let batch = lanes[lane].batches[position]
+        if answer?.errorCode == .outOfOrderSequenceNumber, isPruned(batch, partition, leader) {
+            return settled(lane, position)
+        }
         guard let answer, answer.errorCode == .none else {
             check(answer, batch, partition, leader)
             forgetLeader(of: partition)
@@ -142,11 +146,28 @@ final class SimulatedProducer: SimulatedClient {
             cluster.history.acknowledged(
                 RecordValue(index, first + step), partition, at: answer.baseOffset + step)
         }
+        settled(lane, position)
+    }
+
+    private func settled(_ lane: Int, _ position: Int) {
         lanes[lane].batches[position].isAcknowledged = true
         lanes[lane].isKnown = true
         while lanes[lane].batches.first?.isAcknowledged ?? false {
             lanes[lane].batches.removeFirst()
         }
+    }
+
+    /// The batch had been written, its acknowledgement was lost, and retention has dropped it
+    /// before it was sent again: a leader whose log begins behind it cannot know it, in Kafka
+    /// neither.
+    private func isPruned(_ batch: Batch, _ partition: TopicPartition, _ leader: Int32) -> Bool {
+        guard SimulatedTopic.isPruned(partition.topic),
+            let replica = cluster.nodes[Int(leader) - 1].broker?.replicas.replica(partition),
+            let log = replica.log,
+            let committed = cluster.checks.committed(replica.topicId, replica.partition)
+        else { return false }
+        return committed.isPruned(
+            producerId: producerId, sequence: batch.sequence, logStart: log.logStartOffset)
     }
 
     /// What no broker may say to a producer that keeps to the rules.

@@ -82,26 +82,23 @@ extension PartitionReplica {
             guard leader == context.brokerId, leaderEpoch == metadata.leaderEpoch,
                 partitionEpoch >= metadata.partitionEpoch
             else { return true }
-            commit(isr: isr, partitionEpoch: partitionEpoch, wasExpansion: proposal.isExpansion)
+            commit(isr: isr, partitionEpoch: partitionEpoch)
             return true
         case .refused(let error):
             return refused(error)
         }
     }
 
-    private func commit(isr: [Int32], partitionEpoch: Int32, wasExpansion: Bool) {
+    private func commit(isr: [Int32], partitionEpoch: Int32) {
         let wasUnderMin = isUnderMinISR
         proposal = nil
-        countISR(from: metadata.isr, to: isr)
+        let before = metadata.isr
         // Those that left may still be elected; the metadata will say.
         metadata.eligibleLeaders += metadata.isr.filter { !isr.contains($0) }
         metadata.isr = isr
         metadata.partitionEpoch = partitionEpoch
         markISR()
-        context.warn(
-            self,
-            wasExpansion
-                ? .isrExpanded(isr: isr) : .isrShrunk(isr: isr, underMinISR: isUnderMinISR))
+        isrChanged(from: before)
         advanceHighWatermark()
         if !wasUnderMin, isUnderMinISR { failAcksUnderMinISR() }
         settleDeletes()
@@ -109,10 +106,19 @@ extension PartitionReplica {
         considerExpansion()
     }
 
-    /// Whoever decided it: the controller takes a broker that it fences out by itself.
-    func countISR(from old: [Int32], to new: [Int32]) {
-        if old.contains(where: { !new.contains($0) }) { context.counters.isrShrinks += 1 }
-        if new.contains(where: { !old.contains($0) }) { context.counters.isrExpands += 1 }
+    /// Whoever decided it and whoever tells first: the controller takes a broker that it fences out
+    /// by itself, and the metadata may overtake the answer to a proposal.
+    func isrChanged(from old: [Int32]) {
+        let isr = metadata.isr
+        let hasShrunk = old.contains { !isr.contains($0) }
+        let hasGrown = isr.contains { !old.contains($0) }
+        if hasShrunk { context.counters.isrShrinks += 1 }
+        if hasGrown { context.counters.isrExpands += 1 }
+        if hasShrunk {
+            context.warn(self, .isrShrunk(isr: isr, underMinISR: isUnderMinISR))
+        } else if hasGrown {
+            context.warn(self, .isrExpanded(isr: isr))
+        }
     }
 
     private func refused(_ error: ErrorCode) -> Bool {

@@ -23,11 +23,12 @@ extension PartitionReplica {
         // A newer partition epoch decides about any proposal: it was committed with it, or the
         // controller will refuse it.
         proposal = nil
-        if !isNewLeader { countISR(from: metadata.isr, to: new.isr) }
+        let isrBefore = isNewLeader ? new.isr : metadata.isr
         metadata = new
         metadata.isRecovering = false
         role = .leader
         setFollowers(new, keepsKnown: !isNewLeader)
+        isrChanged(from: isrBefore)
 
         if isNewEpoch {
             epochStart = log.logEndOffset
