@@ -29,7 +29,7 @@ from underlay import UNDERLAYS, VETH, WIRE
 # two ends alone.
 STEPS = {"start": "start", "memory_idle": "memory", "rtt": "rtt", "tcp": "tcp", "busy": "busy",
          "steady": "steady", "udp1200": "udp1200", "udp64": "udp64", "memory_peak": "memory",
-         "initiations": "initiations"}
+         "elsewhere": "elsewhere", "initiations": "initiations"}
 
 LIMIT = 20 * 60  # seconds: no round is begun that would end later, unless asked for
 

@@ -47,9 +47,13 @@ class Contender:
         self.start_seconds = time.monotonic() - started
         self.pids = [process.pid for process in self.processes]
 
-
     def warm_up(self):
         """What must be before bulk is carried."""
+
+    def another(self):
+        """The far end's address in another tunnel between the same two, of processes of its own;
+        None where two are not measured."""
+        return None
 
     def bogus(self):
         """What a stranger can send to `port` of the far end, by the kind of it."""
@@ -63,22 +67,35 @@ class NoTunnel(Contender):
         self.address = self.pair.address(1)
         return time.monotonic()
 
+    def another(self):
+        return self.address  # there is but one way
+
 
 class WireGuard(Contender):
     command = ("wireguard-go", "-f")
 
     def start(self):
         started = time.monotonic()
-        ends = [WireGuardGo(node, [f"10.83.0.{n + 1}/24"], mtu=INNER_MTU, command=self.command)
-                for n, node in enumerate(self.pair.nodes)]
-        for n, end in enumerate(ends):
-            other = ends[1 - n]
-            end.add_peer(other.public, [f"10.83.0.{2 - n}/32"],
-                         endpoint=f"{self.pair.address(1 - n)}:{other.port}")
+        ends = self.join("10.83.0")
         self.processes = [end.process for end in ends]
         self.address = "10.83.0.2"
         self.public, self.port = base64.b64decode(ends[1].public), ends[1].port
         return started
+
+    def join(self, network):
+        ends = [WireGuardGo(node, [f"{network}.{n + 1}/24"], mtu=INNER_MTU, command=self.command)
+                for n, node in enumerate(self.pair.nodes)]
+        for n, end in enumerate(ends):
+            other = ends[1 - n]
+            end.add_peer(other.public, [f"{network}.{2 - n}/32"],
+                         endpoint=f"{self.pair.address(1 - n)}:{other.port}")
+        return ends
+
+    def another(self):
+        self.join("10.84.0")
+        address = "10.84.0.2"
+        run(self.udpbench, "first", self.left.path, self.right.path, address, 10)
+        return address
 
     def bogus(self):
         return {"wrong": initiations.wireguard(self.public, False),
@@ -130,6 +147,9 @@ class OursWithoutCipher(WireGuard):
                 if whole and seen["received"] < seen["sent"] / 2:
                     raise LabError(f"the ends do not understand each other: {seen}")
         self.is_warm = True
+
+    def another(self):
+        return None  # its threads would have to be warmed up too
 
 
 class OpenVPN(Contender):

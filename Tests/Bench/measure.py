@@ -110,6 +110,13 @@ class Session:
         """Beside a TCP stream that is the same for all."""
         self._beside("steady", "--fq-rate", STEADY_RATE)
 
+    def elsewhere(self):
+        """Beside a TCP stream that takes all it can get in another tunnel of the same two ends, as
+        another slice has it."""
+        address = self.contender.another()
+        if address:
+            self._beside("elsewhere", address=address)
+
     def initiations(self):
         """One TCP stream while a stranger sends what looks like the start of a handshake, beside
         the same while it sends as much to nobody: the cores that it needs itself are shared too.
@@ -138,10 +145,10 @@ class Session:
 
     # Parts
 
-    def _transfer(self, streams, seconds, *options):
+    def _transfer(self, streams, seconds, *options, address=None):
         one = self.contender
         one.warm_up()
-        result = iperf3(one.left, one.right, one.address, *options, streams=streams,
+        result = iperf3(one.left, one.right, address or one.address, *options, streams=streams,
                         seconds=math.ceil(seconds))
         return result["end"]["sum_received"]
 
@@ -150,12 +157,13 @@ class Session:
             stream.rate(STARTS)
             return stream.rate(self.plan.stranger_seconds)
 
-    def _beside(self, key, *options):
+    def _beside(self, key, *options, address=None):
         outcome = []
 
         def transfer():
             try:
-                outcome.append(self._transfer(1, self.plan.beside_seconds + 1, *options))
+                outcome.append(self._transfer(1, self.plan.beside_seconds + 1, *options,
+                                              address=address))
             except (LabError, OSError, ValueError, KeyError) as error:
                 outcome.append(error)
 
