@@ -83,8 +83,9 @@ class Distance:
 STREAMS = [
     Stream("tcp10", 0.010, 0, warm_up=4, seconds=6),
     Stream("tcp100", 0.100, 0, warm_up=25, seconds=8),
-    Stream("loss10", 0.010, LOSS, warm_up=3, seconds=8),
-    Stream("loss100", 0.100, LOSS, warm_up=8, seconds=12),
+    Stream("loss10", 0.010, LOSS, warm_up=4, seconds=12),
+    # A loss comes every two seconds there, and each ends a stretch of growth.
+    Stream("loss100", 0.100, LOSS, warm_up=15, seconds=30),
 ]
 DISTANCES = [Distance("0", 0), Distance("10", 0.010), Distance("20", 0.020)]
 QUICK_STREAMS = [Stream("tcp10", 0.010, 0, warm_up=1, seconds=1)]
