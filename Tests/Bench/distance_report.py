@@ -151,4 +151,5 @@ has namespaces and processes of its own. The run took {facts["seconds"] / 60:.1f
     make bench-distance                                      # all of it, and this page
     make bench-distance BENCH_FLAGS="--quick"                # short, and no page
     make bench-distance BENCH_FLAGS="--only kafka --rounds 5"
+    make bench-distance BENCH_FLAGS="--patience 600"         # waits while others use the machine
 """

@@ -14,6 +14,7 @@ from distance_figures import (BARE, DISTANCES, FIGURES, PATHS, RATE, SLICE, STRE
 from distance_measure import measure_stream, record_values, stream_values
 from distance_world import StreamWorld
 from lab import Lab, LabError, ping
+from machine import Watch
 
 FACTS = {"machine": {"CPU": "x"}, "complaints": [], "rounds": 2, "pairs": 2, "record_seconds": 6,
          "seed": 1, "seconds": 60, "date": "2000-01-01"}
@@ -107,6 +108,19 @@ def test_loss_and_distance_bound_a_stream():
     assert distance_report.answers(found) == [
         "TCP, 100 ms, 0.1% lost: the stream reaches 0.80 of what Mathis' formula gives for its "
         "segments through the slice, without the slice 0.90"]
+
+
+@pytest.mark.parametrize("shares, patience, kept, complaints", [
+    ([0.9, 0.5, 0.01], 60, 0.01, 0), ([0.9, 0.5, 0.01], 0, 0.9, 1), ([0.01], 0, 0.01, 0)])
+def test_it_waits_for_a_quiet_machine_as_long_as_it_may(monkeypatch, shares, patience, kept,
+                                                        complaints):
+    watch = Watch()
+    watch.load = 0
+    looks = iter(shares)
+    monkeypatch.setattr(watch, "look", lambda: watch.busy.append(next(looks)))
+    watch.wait(patience)
+    assert watch.busy == [kept]
+    assert sum("looks between" in line for line in watch.complaints()) == complaints
 
 
 def test_a_producer_without_an_acknowledgement_is_no_figure():
