@@ -85,8 +85,10 @@ class Run:
             self.fail(group, "set-up", error)
 
     def streams(self, world):
+        # Other packets are lost in each round, or all rounds would have the same luck.
+        seed = self.order.randrange(1 << 32)
         for stream in self.options.streams:
-            self.pair(lambda path, stream=stream: measure_stream(world, stream, path),
+            self.pair(lambda path, stream=stream: measure_stream(world, stream, path, seed),
                       stream.title)
 
     def records(self, world):

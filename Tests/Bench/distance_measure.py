@@ -36,11 +36,12 @@ def record_values(distance, said):
     return {f"p50_{distance.key}": told["p50"], f"p99_{distance.key}": told["p99"]}
 
 
-def measure_stream(world, stream, path):
-    """iperf3 leaves out the start of the stream, and the relay's counters are read when that has
-    passed and at the end."""
+def measure_stream(world, stream, path, seed=1):
+    """`seed` is of what the relay loses. iperf3 leaves out the start of the stream, and the relay's
+    counters are read when that has passed and at the end."""
     near, far, address = world.ends[path]
     world.relay.set("*", stream.conditions)
+    world.relay.say(f"seed {seed}")
     listener = far.start("iperf3", "-s", "-1", "--forceflush", "-B", address, label="iperf3-server")
     try:
         listener.wait_for("Server listening")
