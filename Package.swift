@@ -164,7 +164,9 @@ let package = Package(
             ]),
         program(
             "wan-relay",
-            uses: ["WanModel", "LinuxNet", "Timing", "Addresses", "CLinux", argumentParser]),
+            uses: [
+                "WanModel", "LinuxNet", "Packets", "Timing", "Addresses", "CLinux", argumentParser,
+            ]),
 
         // Tests
         suite(

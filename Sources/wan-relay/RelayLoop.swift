@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import LinuxNet
+import Packets
 import Timing
 import WanModel
 
@@ -10,7 +11,7 @@ struct RelayLoop: ~Copyable {
     private static let batch = 64
 
     private var model: WanModel
-    private var pool: PacketPool
+    private var store: PacketStore
     private let tun: TunDevice
     private let control: ControlServer?
     private let timer: Int32
@@ -18,13 +19,12 @@ struct RelayLoop: ~Copyable {
     private var armedFor: Instant?
     private var writeErrors: UInt64 = 0
 
-    init(model: WanModel, tun: TunDevice, slotSize: Int, control: ControlServer?) throws {
+    init(model: WanModel, tun: TunDevice, mtu: Int, control: ControlServer?) throws {
         let timer = clinux_timerfd()
         if timer < 0 { throw LinuxError("create", "timer", errno: -timer) }
         let signals = clinux_signalfd([SIGTERM, SIGINT, SIGHUP], 3)
         if signals < 0 { throw LinuxError("receive", "signals", errno: -signals) }
-        // One more than can be in flight: a slot to read the next packet into.
-        pool = PacketPool(slotCount: model.queue.packetLimit + 1, slotSize: slotSize)
+        store = PacketStore(model.queue, mtu: mtu)
         self.model = model
         self.tun = tun
         self.control = control
@@ -68,44 +68,58 @@ struct RelayLoop: ~Copyable {
     /// Whether there may be more to read.
     private mutating func readBatch() -> Bool {
         let now = MonotonicClock.now()
-        for _ in 0..<Self.batch {
-            guard let slot = pool.take() else {
-                preconditionFailure("the spare slot is never held")
-            }
-            let bytes = pool.bytes(slot)
-            let count = read(tun.fd, bytes.baseAddress, bytes.count)
-            guard count > 0 else {
-                pool.giveBack(slot)
-                return count < 0 && errno == EINTR
-            }
-            offer(slot, length: count, at: now)
+        var left = Self.batch
+        while left > 0 {
+            guard let reading = store.read(tun.fd) else { return errno == EINTR }
+            left -= take(reading, at: now)
         }
         return true
     }
 
-    private mutating func offer(_ slot: Int32, length: Int, at now: Instant) {
-        let bytes = UnsafeRawBufferPointer(rebasing: pool.bytes(slot)[..<length])
-        guard case .link(let from, let to) = model.route(bytes) else {
-            pool.giveBack(slot)
-            return
+    /// Puts what was read on its link, as a whole if that is the same; how many packets it was.
+    private mutating func take(_ reading: PacketStore.Reading, at now: Instant) -> Int {
+        guard case .link(let from, let to) = model.route(.init(reading.packet)) else {
+            store.giveBack(reading.name)
+            return 1
         }
-        switch model.offer(packet: slot, length: length, from: from, to: to, at: now) {
-        case .drop: pool.giveBack(slot)
+        do throws(PacketProblem) {
+            let layout = try SegmentLayout(.init(reading.packet), reading.virtio)
+            let load = WireLoad(packets: layout.count, bytes: layout.totalLength)
+            if layout.count > 1, store.canKeep,
+                model.offer(train: reading.name, load, from: from, to: to, at: now) != nil
+            {
+                store.describe(reading, header: layout.header)
+                return layout.count
+            }
+            var segmenter = try Segmenter(reading.packet, reading.virtio)
+            while let packet = segmenter.next() {
+                offer(.init(packet), from: from, to: to, at: now)
+            }
+            store.giveBack(reading.name)
+            return layout.count
+        } catch {
+            model.countStray(.malformed)
+            store.giveBack(reading.name)
+            return 1
+        }
+    }
+
+    private mutating func offer(
+        _ packet: UnsafeRawBufferPointer, from: Int, to: Int, at now: Instant
+    ) {
+        guard let name = store.add(packet) else { return model.countStray(.malformed) }
+        switch model.offer(packet: name, length: packet.count, from: from, to: to, at: now) {
+        case .drop: store.giveBack(name)
         case .deliver: break
-        case .deliverTwice: pool.addHolder(slot)
+        case .deliverTwice: store.addHolder(name)
         }
     }
 
     private mutating func writeDue() {
         let now = MonotonicClock.now()
         while let arrival = model.due(at: now) {
-            if arrival.isDelivered {
-                let bytes = pool.bytes(arrival.packet)
-                if write(tun.fd, bytes.baseAddress, arrival.length) != arrival.length {
-                    writeErrors += 1
-                }
-            }
-            pool.giveBack(arrival.packet)
+            if arrival.isDelivered, !store.write(arrival.packet, to: tun.fd) { writeErrors += 1 }
+            store.giveBack(arrival.packet)
         }
     }
 

@@ -78,10 +78,7 @@ struct WanRelay: ParsableCommand {
             print(try plan.model(seed: seed, start: MonotonicClock.now()).show())
             return
         }
-        var options = TunDevice.Options(name: tun)
-        options.vnetHeader = false
-        options.offloads = []
-        let device = try TunDevice(options)
+        let device = try TunDevice(TunDevice.Options(name: tun))
         let netlink = try Netlink()
         try netlink.setMTU(device.name, UInt32(mtu))
         try netlink.setUp(device.name, true)
@@ -93,7 +90,7 @@ struct WanRelay: ParsableCommand {
             }
         }
         let model = try plan.model(seed: seed, start: MonotonicClock.now())
-        var loop = try RelayLoop(model: model, tun: device, slotSize: mtu, control: server)
+        var loop = try RelayLoop(model: model, tun: device, mtu: mtu, control: server)
         try loop.run(ready: "ready tun=\(device.name) mtu=\(mtu) sites=\(model.sites.count)")
     }
 }

@@ -40,6 +40,8 @@ def arguments():
     parser.add_argument("--json", metavar="FILE", help="write every number measured")
     parser.add_argument("--report", metavar="DIR", type=Path,
                         help="write Benchmarks/Distance.md there (Docs, if all is measured)")
+    parser.add_argument("--patience", type=float, default=0, metavar="SECONDS",
+                        help="how long, in all, to wait for others to leave the machine quiet")
     parser.add_argument("--seed", type=int, default=1, help="of the order of the paths")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 3)
@@ -64,6 +66,7 @@ class Run:
         self.results, self.details = DistanceResults(), []
         self.order, self.watch = random.Random(options.seed), Watch()
         self.started = time.monotonic()
+        self.patience = options.patience
 
     def measure(self):
         for number in range(1, self.options.rounds + 1):
@@ -82,8 +85,10 @@ class Run:
             self.fail(group, "set-up", error)
 
     def streams(self, world):
+        # Other packets are lost in each round, or all rounds would have the same luck.
+        seed = self.order.randrange(1 << 32)
         for stream in self.options.streams:
-            self.pair(lambda path, stream=stream: measure_stream(world, stream, path),
+            self.pair(lambda path, stream=stream: measure_stream(world, stream, path, seed),
                       stream.title)
 
     def records(self, world):
@@ -96,7 +101,7 @@ class Run:
 
     def pair(self, measure, title):
         """On both paths. What cannot be measured is told and left out."""
-        self.watch.look()
+        self.patience -= self.watch.wait(self.patience)
         for path in self.order.sample(PATHS, len(PATHS)):
             try:
                 values, details = measure(path)

@@ -9,7 +9,25 @@ BARE, SLICE = "without the slice", "through the slice"
 PATHS = BARE, SLICE
 RATE = 1_000_000_000  # bit/s of IP packets, each way
 LOSS = 0.001
+MTU = 1500
+# Of a whole packet on the wire: TCP with timestamps in IPv4; and that in a packet of 1,420 bytes,
+# the slice's MTU, behind IPv4, UDP, and WireGuard's header and tag.
+TCP_IP_HEADERS = 20 + 32
+SLICE_MTU, SLICE_HEADERS = 1420, 20 + 8 + 16 + 16
 GOAL = 1.05  # of a record's latency: at most this many times that of the bare path
+
+
+def segment(path):
+    """What one whole packet carries for TCP, in bytes, and what the wire sees of it."""
+    if path == BARE:
+        return MTU - TCP_IP_HEADERS, MTU
+    return SLICE_MTU - TCP_IP_HEADERS, SLICE_MTU + SLICE_HEADERS
+
+
+def most(path):
+    """bit/s that the headers leave to TCP's payload on a wire that is always full."""
+    payload, whole = segment(path)
+    return RATE * payload / whole
 
 
 @dataclass(frozen=True)
@@ -31,6 +49,11 @@ class Stream:
     def queue(self):
         """Bytes that may wait for the wire: what the path holds in one round trip."""
         return int(RATE / 8 * self.round_trip)
+
+    def expected(self, path):
+        """bit/s under loss: what M. Mathis et al. ("The macroscopic behavior of the TCP congestion
+        avoidance algorithm", 1997) give Reno, with every packet acknowledged."""
+        return segment(path)[0] * 8 / self.round_trip * math.sqrt(1.5 / self.loss)
 
     @property
     def conditions(self):
@@ -60,8 +83,9 @@ class Distance:
 STREAMS = [
     Stream("tcp10", 0.010, 0, warm_up=4, seconds=6),
     Stream("tcp100", 0.100, 0, warm_up=25, seconds=8),
-    Stream("loss10", 0.010, LOSS, warm_up=3, seconds=8),
-    Stream("loss100", 0.100, LOSS, warm_up=8, seconds=12),
+    Stream("loss10", 0.010, LOSS, warm_up=4, seconds=12),
+    # A loss comes every two seconds there, and each ends a stretch of growth.
+    Stream("loss100", 0.100, LOSS, warm_up=15, seconds=30),
 ]
 DISTANCES = [Distance("0", 0), Distance("10", 0.010), Distance("20", 0.020)]
 QUICK_STREAMS = [Stream("tcp10", 0.010, 0, warm_up=1, seconds=1)]

@@ -63,6 +63,17 @@ class Watch:
         busy, steal = Times.now().since(before)
         self.busy.append(busy + steal)
 
+    def wait(self, seconds):
+        """Looks until the machine is quiet, for so long at most; how long that took. Of several
+        looks only the last counts."""
+        began = time.monotonic()
+        while True:
+            self.look()
+            waited = time.monotonic() - began
+            if self.busy[-1] <= NORMAL_BUSY or waited >= seconds:
+                return waited
+            self.busy.pop()
+
     def complaints(self):
         """Why these figures may not be trusted; nothing if the machine was quiet."""
         found = []

@@ -204,7 +204,8 @@ def page(results, facts, images):
 
 Written by `make bench-tunnel` on {facts["date"]}; do not edit. Figures of one machine say little
 about another: the ratios are what counts, and `make bench` makes them for yours. Kafka's figures
-are on a [page of their own](Benchmarks/Kafka.md); where the time goes, and what was tried, is on
+are on a [page of their own](Benchmarks/Kafka.md), as are those
+[over distances](Benchmarks/Distance.md); where the time goes, and what was tried, is on
 [another](Benchmarks/PacketPath.md).
 
 {images}

@@ -10,10 +10,11 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "
 
 import distance_report
 from distance_figures import (BARE, DISTANCES, FIGURES, PATHS, RATE, SLICE, STREAMS, Distance,
-                              DistanceResults, Stream)
+                              DistanceResults, Stream, most)
 from distance_measure import measure_stream, record_values, stream_values
 from distance_world import StreamWorld
 from lab import Lab, LabError, ping
+from machine import Watch
 
 FACTS = {"machine": {"CPU": "x"}, "complaints": [], "rounds": 2, "pairs": 2, "record_seconds": 6,
          "seed": 1, "seconds": 60, "date": "2000-01-01"}
@@ -26,6 +27,11 @@ def results(*rounds):
         for path, values in one.items():
             found.add(path, values)
     return found
+
+
+def said(bits_per_second, congestion="cubic"):
+    return {"end": {"sum_received": {"bits_per_second": bits_per_second},
+                    "sender_tcp_congestion": congestion}}
 
 
 def test_ratios_are_taken_within_a_pair():
@@ -69,7 +75,7 @@ def test_the_page_has_every_figure_and_what_is_missing(tmp_path):
 
 def test_the_keys_of_figures_are_those_that_are_measured():
     keys = set()
-    report = {"end": {"sum_received": {"bits_per_second": 9e8}}}
+    report = said(9e8)
     for stream in STREAMS:
         keys |= set(stream_values(stream, report, 1, 1, 0.5))
     for distance in DISTANCES:
@@ -79,12 +85,42 @@ def test_the_keys_of_figures_are_those_that_are_measured():
 
 def test_a_stream_fills_what_the_relay_delivered():
     stream = Stream("tcp10", 0.010, 0, 1, 4)
-    report = {"end": {"sum_received": {"bits_per_second": 9e8}}}
+    report = said(9e8)
     values = stream_values(stream, report, 4, RATE / 8 * 4 * 0.75, 0.5)
     assert values == {"tcp10": 9e8, "tcp10_filled": 0.75, "tcp10_busy": 0.5}
     assert stream.queue == 1_250_000
     with pytest.raises(LabError, match="no route"):
         stream_values(stream, {"error": "no route"}, 4, 1, 0.5)
+    with pytest.raises(LabError, match="cubic"):
+        stream_values(stream, said(9e8, "bbr"), 4, 1, 0.5)
+
+
+def test_what_headers_leave():
+    """1,448 of 1,500 bytes; 1,368 of the 1,480 that a packet of 1,420 becomes."""
+    assert [round(most(path) / 1e6, 1) for path in PATHS] == [965.3, 924.3]
+
+
+def test_loss_and_distance_bound_a_stream():
+    stream = Stream("loss100", 0.100, 0.001, 1, 4)
+    assert [round(stream.expected(path) / 1e6, 1) for path in PATHS] == [4.5, 4.2]
+    found = results({BARE: {"loss100": 0.9 * stream.expected(BARE)},
+                     SLICE: {"loss100": 0.8 * stream.expected(SLICE)}})
+    assert distance_report.answers(found) == [
+        "TCP, 100 ms, 0.1% lost: the stream reaches 0.80 of what Mathis' formula gives for its "
+        "segments through the slice, without the slice 0.90"]
+
+
+@pytest.mark.parametrize("shares, patience, kept, complaints", [
+    ([0.9, 0.5, 0.01], 60, 0.01, 0), ([0.9, 0.5, 0.01], 0, 0.9, 1), ([0.01], 0, 0.01, 0)])
+def test_it_waits_for_a_quiet_machine_as_long_as_it_may(monkeypatch, shares, patience, kept,
+                                                        complaints):
+    watch = Watch()
+    watch.load = 0
+    looks = iter(shares)
+    monkeypatch.setattr(watch, "look", lambda: watch.busy.append(next(looks)))
+    watch.wait(patience)
+    assert watch.busy == [kept]
+    assert sum("looks between" in line for line in watch.complaints()) == complaints
 
 
 def test_a_producer_without_an_acknowledgement_is_no_figure():
@@ -110,8 +146,9 @@ def test_both_paths_lead_over_the_same_wire(world, path):
     values, details = measure_stream(world, stream, path)
     json.dumps(details)
     assert 0.05 < values["tcp10_filled"] <= 1.01
-    # What is left of the path for TCP: the rest are headers.
-    assert 0 < values["tcp10"] < 0.97 * RATE
+    # What is left of what was delivered for TCP: the rest are headers.
+    assert values["tcp10"] == pytest.approx(
+        values["tcp10_filled"] * most(path), rel=0.2) and values["tcp10"] < 0.97 * RATE
     assert details["wire"]["dropped"]["loss"] == 0
 
 

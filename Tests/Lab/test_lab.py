@@ -144,6 +144,29 @@ def test_rate_and_queue_bound_a_flood(world):
 
 
 @pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("conditions, is_whole", [
+    ("delay 2ms", True), ("rate 1gbit queue 2MB", True), ("rate 20mbit queue 2MB", False),
+    ("loss 0.1%", False), ("reorder 1% by 1ms", False)])
+def test_trains_stay_whole_unless_their_packets_may_part(world, version, conditions, is_whole):
+    """What the sender's kernel hands over as one large packet counts as the packets it stands
+    for, whether it crosses as one or not."""
+    world.relay.set("west>central", conditions)
+    before = world.relay.link_stats("west", "central")
+    with capture(world.node("central"), "eth0", "tcp") as seen:
+        tcp_transfer(world.node("west"), world.node("central"), 1_000_000,
+                     world.address("central", version=version))
+        longest = max(len(packet.data) for packet in seen.wait_for(
+            10, lambda packet: packet.source == world.address("west", version=version)))
+    assert (longest > 1500) == is_whole
+    after = world.relay.link_stats("west", "central")
+    packets, octets = (after[f"offered_{key}"] - before[f"offered_{key}"]
+                       for key in ("packets", "bytes"))
+    headers = 52 if version == 4 else 72
+    assert packets >= 1_000_000 / (1500 - headers)
+    assert 1_000_000 + packets * headers <= octets <= packets * 1500
+
+
+@pytest.mark.parametrize("version", [4, 6])
 def test_content_survives_a_bad_line(world, version):
     world.relay.set("*", "delay 2ms jitter 1ms loss 1% duplicate 1% reorder 2% by 3ms")
     tcp_transfer(world.node("west"), world.node("central"), 1_000_000,

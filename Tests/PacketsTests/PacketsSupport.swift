@@ -14,13 +14,16 @@ func cut(
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: packet.count, alignment: 1)
     defer { buffer.deallocate() }
     buffer.copyBytes(from: packet)
+    let layout = try SegmentLayout(UnsafeRawBufferPointer(buffer), virtio, limit: limit)
+    #expect(Array(buffer) == packet)
     var segmenter = try Segmenter(buffer, virtio, limit: limit)
     var output: [[UInt8]] = []
     while let segment = segmenter.next() {
         output.append(Array(segment))
         segment.initializeMemory(as: UInt8.self, repeating: 0xa5)
     }
-    #expect(output.count == segmenter.count)
+    #expect(output.count == segmenter.count && output.count == layout.count)
+    #expect(output.reduce(0) { $0 + $1.count } == layout.totalLength)
     #expect(segmenter.next() == nil)
     return output
 }

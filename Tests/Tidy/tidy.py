@@ -64,6 +64,7 @@ UNSAFE_FILES = {
     "Sources/slice-cni/AdminSocket.swift": "socket addresses",
     "Sources/slice-cni/ContainerNetwork.swift": "getifaddrs",
     "Sources/wan-relay/ControlServer.swift": "socket addresses",
+    "Sources/wan-relay/PacketStore.swift": "the WAN relay's packets",
     "Sources/Kafka/KafkaClient/KafkaConnection.swift": "getaddrinfo",
 }
 

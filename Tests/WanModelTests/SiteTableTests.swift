@@ -122,6 +122,9 @@ import WanModel
         pool.bytes(a)[63] = 1
         pool.bytes(b)[0] = 2
         #expect(pool.bytes(a)[63] == 1)
+        pool.setLength(a, 64)
+        pool.setLength(b, 1)
+        #expect(pool.content(a).count == 64 && Array(pool.content(b)) == [2])
         pool.addHolder(a)
         pool.giveBack(a)
         #expect(pool.take() == nil && pool.slotsInUse == 2)

@@ -5,21 +5,16 @@ import Bytes
 /// Nothing is copied but headers: the header of each segment is written in front of its payload,
 /// over the end of the segment before it. So a segment must be used up before the next is asked
 /// for; its bytes may be overwritten (encrypted in place) without harm to those that follow.
-///
-/// The kernel's `hdr_len` is not believed: it is wrong for packets that it forwards. All
-/// lengths come from the packet's own headers.
 package struct Segmenter {
     /// 65,535 bytes in segments of 32: more than any MSS that TCP agrees on.
     package static let maximumSegments = 2048
     /// IPv4 and TCP with all options take 120; IPv6 may have some extension headers.
     private typealias Template = (SIMD64<UInt8>, SIMD64<UInt8>, SIMD64<UInt8>, SIMD64<UInt8>)
-    private static let maximumHeader = 256
-
-    private enum Kind: UInt8 { case whole, tcp, udp }
+    static let maximumHeader = 256
 
     private let base: UnsafeMutableRawPointer
     private let length: Int
-    private let kind: Kind
+    private let kind: SegmentLayout.Kind
     private let isIPv4: Bool
     /// Where the transport header starts.
     private let transport: Int
@@ -49,51 +44,23 @@ package struct Segmenter {
         limit: Int = maximumSegments
     ) throws(PacketProblem) {
         let ip = try IPPacket(UnsafeRawBufferPointer(packet))
+        let layout = try SegmentLayout(ip, virtio, limit: limit)
         base = UnsafeMutableRawPointer(mutating: ip.base)
-        length = ip.totalLength
         isIPv4 = ip.isIPv4
+        length = layout.length
+        kind = layout.kind
+        transport = layout.transport
+        header = layout.header
+        segmentSize = layout.segmentSize
+        count = layout.count
+        offset = header
         let none = SIMD64<UInt8>()
         template = (none, none, none, none)
-
-        let type = virtio.gsoType & ~VirtioNetHeader.GSO.ecnBit
-        if type == VirtioNetHeader.GSO.none {
-            kind = .whole
-            (transport, header, segmentSize, offset) = (0, 0, length, 0)
-            count = 1
-            if virtio.needsChecksum {
-                try Self.completeChecksum(base, ip, virtio)
-            }
-            return
+        if kind != .whole {
+            prepare(layout.protocolNumber, virtio)
+        } else if virtio.needsChecksum {
+            try Self.completeChecksum(base, ip, virtio)
         }
-
-        guard let (transport, protocolNumber) = ip.transport else {
-            throw .unsupportedSegmentation
-        }
-        let room = length &- transport
-        switch (type, protocolNumber, isIPv4) {
-        case (VirtioNetHeader.GSO.tcpV4, IPProtocol.tcp, true),
-            (VirtioNetHeader.GSO.tcpV6, IPProtocol.tcp, false):
-            kind = .tcp
-            guard room >= 20 else { throw .badTransportHeader }
-            let own = Int(ip.base.load(fromByteOffset: transport &+ 12, as: UInt8.self) >> 4) &* 4
-            guard own >= 20, own <= room else { throw .badTransportHeader }
-            header = transport &+ own
-        case (VirtioNetHeader.GSO.udpL4, IPProtocol.udp, _):
-            kind = .udp
-            guard room >= 8 else { throw .badTransportHeader }
-            header = transport &+ 8
-        default:
-            throw .unsupportedSegmentation
-        }
-        guard header <= Self.maximumHeader else { throw .unsupportedSegmentation }
-        self.transport = transport
-        offset = header
-        segmentSize = Int(virtio.segmentSize)
-        let payload = length &- header
-        guard segmentSize > 0, segmentSize <= payload else { throw .badSegmentSize }
-        count = (payload &+ segmentSize &- 1) / segmentSize
-        guard count <= limit else { throw .tooManySegments }
-        prepare(protocolNumber, virtio)
     }
 
     /// Completes a lone packet's checksum, of which the kernel left the pseudo header's sum in

@@ -1,7 +1,7 @@
 import Timing
 
 /// Packets on their way, by arrival and, at the same instant, by the order they came in: a
-/// binary heap of bounded size whose memory is taken once.
+/// binary heap of bounded size whose memory is taken once. A train is one entry.
 package struct DelayQueue: Sendable {
     package struct Entry: Hashable, Sendable {
         package var arrival: Instant
@@ -9,7 +9,7 @@ package struct DelayQueue: Sendable {
         package var packet: Int32
         package var link: Int32
         package var cutNumber: UInt32
-        package var length: UInt32
+        package var load: WireLoad
 
         @inline(__always) func isBefore(_ other: Entry) -> Bool {
             arrival == other.arrival ? sequence < other.sequence : arrival < other.arrival
@@ -19,6 +19,7 @@ package struct DelayQueue: Sendable {
     package let packetLimit: Int
     package let byteLimit: Int
     package private(set) var bytes = 0
+    package private(set) var packets = 0
     package private(set) var mostPackets = 0
     private var heap: [Entry] = []
     private var nextSequence: UInt64 = 0
@@ -29,25 +30,27 @@ package struct DelayQueue: Sendable {
         heap.reserveCapacity(packetLimit)
     }
 
-    package var count: Int { heap.count }
     package var nextArrival: Instant? { heap.first?.arrival }
 
-    /// Why this many more bytes would not fit, or nil if they do.
-    func refusal(of length: Int) -> DropReason? {
-        if heap.count >= packetLimit { return .packetLimit }
-        return bytes + length > byteLimit ? .byteLimit : nil
+    /// Why this would not fit, or nil if it does.
+    func refusal(of load: WireLoad) -> DropReason? {
+        if packets + load.packets > packetLimit { return .packetLimit }
+        return bytes + load.bytes > byteLimit ? .byteLimit : nil
     }
 
     /// The caller has asked `refusal` before.
-    mutating func push(packet: Int32, length: Int, link: Int, cutNumber: UInt32, arrival: Instant) {
-        precondition(heap.count < packetLimit)
+    mutating func push(
+        packet: Int32, load: WireLoad, link: Int, cutNumber: UInt32, arrival: Instant
+    ) {
+        precondition(packets < packetLimit)
         let entry = Entry(
             arrival: arrival, sequence: nextSequence, packet: packet, link: Int32(link),
-            cutNumber: cutNumber, length: UInt32(length))
+            cutNumber: cutNumber, load: load)
         nextSequence += 1
-        bytes += length
+        bytes += load.bytes
+        packets += load.packets
         heap.append(entry)
-        mostPackets = max(mostPackets, heap.count)
+        mostPackets = max(mostPackets, packets)
         var child = heap.count - 1
         while child > 0 {
             let parent = (child - 1) / 2
@@ -61,7 +64,8 @@ package struct DelayQueue: Sendable {
     /// The next packet whose time has come.
     mutating func pop(at now: Instant) -> Entry? {
         guard let first = heap.first, first.arrival <= now else { return nil }
-        bytes -= Int(first.length)
+        bytes -= first.load.bytes
+        packets -= first.load.packets
         let last = heap.removeLast()
         guard !heap.isEmpty else { return first }
         var parent = 0

@@ -43,6 +43,12 @@ package struct LinkConditions: Hashable, Sendable {
     package var queueBytes = defaultQueueBytes
 
     package init() {}
+
+    /// Whether chance has no say: packets that come together stay together, but for the queue.
+    var treatsAllAlike: Bool {
+        jitter == .zero && loss == .never && burst == nil && duplicate == .never
+            && reorder == .never
+    }
 }
 
 /// One word of a `set` statement.

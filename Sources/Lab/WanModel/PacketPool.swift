@@ -6,6 +6,7 @@ package struct PacketPool: ~Copyable {
     private let block: UnsafeMutableRawPointer
     private let free: UnsafeMutablePointer<Int32>
     private let holders: UnsafeMutablePointer<UInt8>
+    private let lengths: UnsafeMutablePointer<Int32>
     private var freeCount: Int
 
     package init(slotCount: Int, slotSize: Int) {
@@ -16,6 +17,8 @@ package struct PacketPool: ~Copyable {
         free = .allocate(capacity: slotCount)
         holders = .allocate(capacity: slotCount)
         holders.initialize(repeating: 0, count: slotCount)
+        lengths = .allocate(capacity: slotCount)
+        lengths.initialize(repeating: 0, count: slotCount)
         for i in 0..<slotCount { free[i] = Int32(slotCount - 1 - i) }
         freeCount = slotCount
     }
@@ -24,6 +27,7 @@ package struct PacketPool: ~Copyable {
         block.deallocate()
         free.deallocate()
         holders.deallocate()
+        lengths.deallocate()
     }
 
     package var slotsInUse: Int { slotCount - freeCount }
@@ -51,9 +55,25 @@ package struct PacketPool: ~Copyable {
         freeCount += 1
     }
 
-    /// The bytes of a slot; valid while the pool lives.
-    package func bytes(_ slot: Int32) -> UnsafeMutableRawBufferPointer {
+    /// Says how much of a slot's room its content takes.
+    package func setLength(_ slot: Int32, _ length: Int) {
+        precondition(slot >= 0 && Int(slot) < slotCount && (0...slotSize).contains(length))
+        lengths[Int(slot)] = Int32(length)
+    }
+
+    /// Where a slot's room begins; valid while the pool lives, as are the next two.
+    package func start(_ slot: Int32) -> UnsafeMutableRawPointer {
         precondition(slot >= 0 && Int(slot) < slotCount)
-        return .init(start: block + Int(slot) * slotSize, count: slotSize)
+        return block + Int(slot) * slotSize
+    }
+
+    /// The room of a slot.
+    package func bytes(_ slot: Int32) -> UnsafeMutableRawBufferPointer {
+        .init(start: start(slot), count: slotSize)
+    }
+
+    /// What was put into a slot.
+    package func content(_ slot: Int32) -> UnsafeMutableRawBufferPointer {
+        .init(start: start(slot), count: Int(lengths[Int(slot)]))
     }
 }

@@ -42,16 +42,27 @@ package struct LinkCounters: Hashable, Sendable {
 
     package init() {}
 
-    package mutating func count(_ reason: DropReason) {
+    package mutating func count(_ reason: DropReason, packets: Int = 1) {
+        let packets = UInt64(packets)
         switch reason {
-        case .loss: loss += 1
-        case .burst: burst += 1
-        case .queue: queue += 1
-        case .cut: cut += 1
-        case .cutInFlight: cutInFlight += 1
-        case .packetLimit: packetLimit += 1
-        case .byteLimit: byteLimit += 1
+        case .loss: loss += packets
+        case .burst: burst += packets
+        case .queue: queue += packets
+        case .cut: cut += packets
+        case .cutInFlight: cutInFlight += packets
+        case .packetLimit: packetLimit += packets
+        case .byteLimit: byteLimit += packets
         }
+    }
+
+    mutating func offer(_ load: WireLoad) {
+        offeredPackets += UInt64(load.packets)
+        offeredBytes += UInt64(load.bytes)
+    }
+
+    mutating func deliver(_ load: WireLoad) {
+        deliveredPackets += UInt64(load.packets)
+        deliveredBytes += UInt64(load.bytes)
     }
 
     package func dropped(_ reason: DropReason) -> UInt64 {
@@ -74,6 +85,10 @@ package struct LinkCounters: Hashable, Sendable {
 /// Its fate depends on the seed, the link, its place in the link's sequence and the link's
 /// state, never on other links' traffic.
 package struct WanLink: Sendable {
+    /// A train that takes the wire longer than this arrives packet by packet: receivers that
+    /// gather what arrives do not wait longer for the rest either. 64 kB at 1 Gbit/s are half.
+    static let longestTrain = Nanoseconds.milliseconds(1)
+
     package internal(set) var conditions = LinkConditions()
     package internal(set) var isCut = false
     package internal(set) var counters = LinkCounters()
@@ -139,14 +154,29 @@ package struct WanLink: Sendable {
 
     /// The fate of a packet of this length, offered now. Times must not run backwards.
     mutating func admit(length: Int, at now: Instant) -> Fate {
-        counters.offeredPackets += 1
-        counters.offeredBytes += UInt64(length)
+        counters.offer(.packet(length))
         // One stream per packet: how many draws one packet takes shifts no other packet's.
         var random = SplitMix64(seed: seed ^ (ordinal &* 0xd134_2543_de82_ef95))
         ordinal &+= 1
         let fate = decide(length: length, now: now, random: &random)
         if case .drop(let reason) = fate { counters.count(reason) }
         return fate
+    }
+
+    /// When the last packet of a train, offered now, arrives. Nil, and nothing has changed: chance
+    /// or lack of room may tell its packets apart, so each is to be offered by itself.
+    mutating func admit(train: WireLoad, at now: Instant) -> Instant? {
+        let wire = wireTime(bytes: UInt64(train.bytes))
+        guard !isCut, conditions.treatsAllAlike, wire <= Self.longestTrain,
+            conditions.bitsPerSecond == nil
+                || waitingBytes(at: now) + train.bytes <= conditions.queueBytes
+        else { return nil }
+        counters.offer(train)
+        ordinal &+= UInt64(train.packets)
+        wireFreeAt = max(wireFreeAt, now) + wire
+        let leavesWire = conditions.bitsPerSecond == nil ? now : wireFreeAt
+        latestInOrder = max(leavesWire + conditions.delay, latestInOrder)
+        return latestInOrder
     }
 
     private mutating func decide(

@@ -19,7 +19,7 @@ package struct WanModel: Sendable {
     /// A packet whose flight has ended: to be written out, or lost to a cut on its way.
     package struct Arrival: Hashable, Sendable {
         package var packet: Int32
-        package var length: Int
+        package var load: WireLoad
         package var from: Int
         package var to: Int
         package var arrival: Instant
@@ -82,9 +82,11 @@ package struct WanModel: Sendable {
     /// The link a packet belongs on; strays are counted.
     package mutating func route(_ packet: UnsafeRawBufferPointer) -> PacketRoute {
         let route = table.route(packet)
-        if case .stray(let reason) = route { strays[reason.rawValue] += 1 }
+        if case .stray(let reason) = route { countStray(reason) }
         return route
     }
+
+    package mutating func countStray(_ reason: StrayReason) { strays[reason.rawValue] += 1 }
 
     /// Puts a packet on a link. `packet` is the shell's name for its bytes: as many holders as
     /// copies were decided will come back out of `due(at:)`.
@@ -97,24 +99,43 @@ package struct WanModel: Sendable {
         let link = from * sites.count + to
         var fate = links[link].admit(length: length, at: now)
         guard let arrival = fate.arrival else { return fate }
-        if let reason = queue.refusal(of: length) {
+        let load = WireLoad.packet(length)
+        if let reason = queue.refusal(of: load) {
             links[link].counters.count(reason)
             return .drop(reason)
         }
         let cutNumber = links[link].cutNumber
-        queue.push(
-            packet: packet, length: length, link: link, cutNumber: cutNumber, arrival: arrival)
+        queue.push(packet: packet, load: load, link: link, cutNumber: cutNumber, arrival: arrival)
         if case .deliverTwice = fate {
-            if queue.refusal(of: length) == nil {
+            if queue.refusal(of: load) == nil {
                 links[link].counters.duplicated += 1
                 queue.push(
-                    packet: packet, length: length, link: link, cutNumber: cutNumber,
+                    packet: packet, load: load, link: link, cutNumber: cutNumber,
                     arrival: arrival)
             } else {
                 fate = .deliver(at: arrival)
             }
         }
         return fate
+    }
+
+    /// Puts a train on a link as a whole and says when its last packet arrives: then it comes
+    /// out of `due(at:)` under the shell's name for it. Nil, and nothing has changed: its packets
+    /// are to be offered one by one, because they may fare differently.
+    package mutating func offer(
+        train: Int32, _ load: WireLoad, from: Int, to: Int, at now: Instant
+    ) -> Instant? {
+        precondition(sites.indices.contains(from) && sites.indices.contains(to) && from != to)
+        precondition(load.packets > 0 && load.bytes >= 0)
+        runCommands(until: now)
+        let link = from * sites.count + to
+        guard queue.refusal(of: load) == nil,
+            let arrival = links[link].admit(train: load, at: now)
+        else { return nil }
+        queue.push(
+            packet: train, load: load, link: link, cutNumber: links[link].cutNumber,
+            arrival: arrival)
+        return arrival
     }
 
     /// The next packet whose flight has ended by now. Commands take effect at their own time
@@ -137,13 +158,12 @@ package struct WanModel: Sendable {
         let link = Int(entry.link)
         let isDelivered = entry.cutNumber == links[link].cutNumber
         if isDelivered {
-            links[link].counters.deliveredPackets += 1
-            links[link].counters.deliveredBytes += UInt64(entry.length)
+            links[link].counters.deliver(entry.load)
         } else {
-            links[link].counters.count(.cutInFlight)
+            links[link].counters.count(.cutInFlight, packets: entry.load.packets)
         }
         return Arrival(
-            packet: entry.packet, length: Int(entry.length), from: link / sites.count,
+            packet: entry.packet, load: entry.load, from: link / sites.count,
             to: link % sites.count, arrival: entry.arrival, isDelivered: isDelivered)
     }
 

@@ -73,7 +73,7 @@ extension WanModel {
         let reasons = StrayReason.allCases.map { "\($0.name) \(strays[$0.rawValue])" }
         lines.append("strays " + reasons.joined(separator: " "))
         lines.append(
-            "in flight \(queue.count) packets (\(queue.bytes) bytes), most \(queue.mostPackets)")
+            "in flight \(queue.packets) packets (\(queue.bytes) bytes), most \(queue.mostPackets)")
         return lines.joined(separator: "\n")
     }
 
@@ -93,7 +93,7 @@ extension WanModel {
         return """
             {"links":[\(linkList.joined(separator: ","))],\
             "strays":{\(strayList.joined(separator: ","))},\
-            "in_flight":{"packets":\(queue.count),"bytes":\(queue.bytes),\
+            "in_flight":{"packets":\(queue.packets),"bytes":\(queue.bytes),\
             "most_packets":\(queue.mostPackets)}}
             """
     }
