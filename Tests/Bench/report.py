@@ -261,8 +261,8 @@ point to point with TLS and pinned certificates; everything else as openvpn has 
   two gateways shorter than one without a tunnel.
 - **Beside TCP**: the same while a TCP stream runs in the same direction: one that takes what it
   can get{streams}, and one that the sender's TCP paces to 250 Mbit/s.
-- **Beside another tunnel's**: the stream goes through a second tunnel between the same two ends, with
-  processes and a port of its own, as each slice has its own threads and port. Not for openvpn.
+- **Beside another tunnel's**: the stream goes through a second tunnel between the same two ends,
+  with processes and a port of its own, as each slice has its own threads and port. Not for openvpn.
 - **Initiations**: each kind beside a TCP stream of its own, once that is past its start, and what
   of it arrives in {plan.stranger_seconds} s; the undisturbed rate is the mean of one stream before
   all kinds and one after. The sender is at the head of the run queue (`SCHED_FIFO`, if it may),

@@ -49,7 +49,7 @@ import Timing
                 $0.hasPrefix("/data/goes-0.") && $0.contains("-stray/")
             })
         second.pass(.seconds(1))
-        #expect(second.lines.contains { $0.message.contains("goes-0 is not this broker's") })
+        #expect(second.lines.contains { $0.message.contains("goes-0 was deleted or moved away") })
     }
 
     @Test func aStartThatCameToNothingChangesNothing() throws {

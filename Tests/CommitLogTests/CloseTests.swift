@@ -109,6 +109,19 @@ import Testing
         #expect(test.directory.wasClosedCleanly)
     }
 
+    /// Want of descriptors broke it, and it could not be opened again before the end.
+    @Test func whatCouldNotBeOpenedAgainIsNotClean() throws {
+        let test = try TestLog()
+        try test.append("a")
+        test.disk.faults.failing = (.open, 1, 24)
+        #expect(throws: LogError.self) { try TestLog.open(test.directory, test.config) }
+        try test.directory.close()
+        test.disk = test.disk.afterCrash(losesUnsynced: false)
+        try test.reopen()
+        #expect(!test.directory.wasClosedCleanly)
+        #expect(try test.values() == ["a"])
+    }
+
     @Test func theEpochOfTheBrokerIsKeptOnce() throws {
         let test = try TestLog()
         try test.append("a")

@@ -35,11 +35,16 @@ import Testing
         try directory.close()
         let next = try LogDirectory(path: "/logs", disk: disk)
         #expect(try Self.open(next, Self.second).logEndOffset == 0)
-        #expect(disk.paths.contains { $0.hasPrefix("/logs/events-0.aside-delete/") })
-        // What was put away goes with the next start.
+        // That it was deleted this node has not heard while it ran: it may be the last copy.
+        #expect(disk.paths.contains { $0.hasPrefix("/logs/events-0.aside-stray/") })
+        #expect(next.takeStrays().map(\.folder) == ["/logs/events-0.aside-stray"])
+        // What is deleted goes with the next start at the latest.
+        _ = try next.delete(try Self.open(next, Self.second), unique: "gone")
+        #expect(disk.paths.contains { $0.hasPrefix("/logs/events-0.gone-delete/") })
         try next.close()
         let last = try LogDirectory(path: "/logs", disk: disk)
         #expect(!disk.paths.contains { $0.contains("-delete") })
+        #expect(disk.paths.contains { $0.hasPrefix("/logs/events-0.aside-stray/") })
         #expect(try Self.open(last, Self.second).logEndOffset == 0)
     }
 
@@ -50,10 +55,12 @@ import Testing
         try directory.close()
         try disk.createDirectory("/logs/__cluster_metadata-0")
         let next = try LogDirectory(path: "/logs", disk: disk)
-        #expect(try next.putStraysAside(unique: { "u" }, isAssigned: { _ in true }).isEmpty)
-        let strays = try next.putStraysAside(unique: { "u" }, isAssigned: { $0 != partition })
-        #expect(strays.map(\.0) == [partition])
-        #expect(strays.map(\.1) == ["/logs/events-0.u-stray"])
+        try next.putStraysAside(unique: { "u" }, isAssigned: { _ in true })
+        #expect(next.takeStrays().isEmpty)
+        try next.putStraysAside(unique: { "u" }, isAssigned: { $0 != partition })
+        let strays = next.takeStrays()
+        #expect(strays.map(\.partition) == [partition])
+        #expect(strays.map(\.folder) == ["/logs/events-0.u-stray"])
         #expect(disk["/logs/events-0.u-stray/00000000000000000000.log"] != nil)
         #expect(try Self.open(next, Self.first).logEndOffset == 0)
         try next.close()

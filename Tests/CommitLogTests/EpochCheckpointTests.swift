@@ -112,26 +112,68 @@ import Testing
         #expect(test.log.epochs.entries.map(\.startOffset) == [0, 2])
     }
 
+    /// A follower knew of an epoch that began inside a batch which it got later, of an epoch before
+    /// it, and ended before it could write that down.
+    @Test func noEpochBeginsInsideABatch() throws {
+        let test = try TestLog()
+        for offset in 0..<10 { try test.append("\(offset)", epoch: 1) }
+        try test.log.flush()
+        test.log.beginEpoch(3)
+        try test.append("b", epoch: 3)
+        try test.log.truncate(to: 10)
+        test.log.beginEpoch(2)
+        for (epoch, values) in [(Int32(2), ["a", "b", "c"]), (4, ["d", "e"])] {
+            var batch = makeBatch(values.map { ("k", $0) }, offset: test.log.logEndOffset)
+            batch.setInteger(epoch, at: 12)
+            _ = try test.log.appendAsFollower(batch, nowMs: startMs)
+        }
+        // What the disk has is of before.
+        try test.disk.replace(
+            topicFolder + "/leader-epoch-checkpoint",
+            with: ByteBuffer(string: "0\n2\n1 0\n3 12\n"))
+        try test.crash(losesUnsynced: false)
+        #expect(test.log.logEndOffset == 15)
+        #expect(test.log.epochs.entries.map(\.epoch) == [1, 2, 4])
+        #expect(test.log.epochs.entries.map(\.startOffset) == [0, 10, 13])
+    }
+
+    /// The flush thread is late: what it was given before the shutdown it does after it.
+    @Test func anEndInOrderIsNotOvertakenByAFlush() throws {
+        let test = try TestLog()
+        try test.append("a", epoch: 1)
+        let late = try #require(try test.log.beginFlush())
+        try test.append("b", epoch: 2)
+        try test.directory.close()
+        #expect(throws: DiskError.self) { try late.perform() }
+        test.disk = test.disk.afterCrash(losesUnsynced: true)
+        try test.reopen()
+        #expect(test.directory.wasClosedCleanly)
+        #expect(test.log.epochs.entries.map(\.epoch) == [1, 2])
+    }
+
     @Test func batchesAreBelievedMoreThanTheCheckpoint() {
         var epochs = LeaderEpochs([
             .init(epoch: 1, startOffset: 4), .init(epoch: 5, startOffset: 8),
         ])
-        epochs.found(epoch: 1, at: 6)
+        epochs.found(epoch: 1, at: 6, through: 6)
         #expect(epochs.entries.count == 2)
         // What lies between two that are known is put between them.
-        epochs.found(epoch: 0, at: 1)
-        epochs.found(epoch: 3, at: 7)
+        epochs.found(epoch: 0, at: 1, through: 3)
+        epochs.found(epoch: 3, at: 7, through: 7)
         #expect(epochs.entries.map(\.epoch) == [0, 1, 3, 5])
         #expect(epochs.entries.map(\.startOffset) == [1, 4, 7, 8])
-        epochs.found(epoch: 6, at: 8)
+        epochs.found(epoch: 6, at: 8, through: 9)
         #expect(epochs.entries.map(\.epoch) == [0, 1, 3, 6])
-        epochs.found(epoch: 6, at: 7)
+        epochs.found(epoch: 1, at: 5, through: 7)
+        #expect(epochs.entries.map(\.startOffset) == [1, 4, 8])
+        epochs.found(epoch: 6, at: 7, through: 7)
         #expect(epochs.entries.map(\.startOffset) == [1, 4, 7])
-        epochs.found(epoch: 6, at: 10)
-        epochs.found(epoch: -1, at: 11)
-        epochs.found(epoch: 0, at: 12)
+        epochs.found(epoch: 6, at: 10, through: 12)
+        epochs.found(epoch: -1, at: 13, through: 13)
+        #expect(epochs.entries.count == 3)
+        epochs.found(epoch: 0, at: 14, through: 14)
         #expect(epochs.entries == [.init(epoch: 0, startOffset: 1)])
-        epochs.found(epoch: 0, at: 0)
+        epochs.found(epoch: 0, at: 0, through: 0)
         #expect(epochs.entries == [.init(epoch: 0, startOffset: 0)])
     }
 }

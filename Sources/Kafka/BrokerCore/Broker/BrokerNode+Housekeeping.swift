@@ -19,6 +19,9 @@ extension BrokerNode {
             case .opening(let partition): openAgain(partition)
             }
         }
+        for stray in logs.takeStrays() {
+            say(.warning, stray.message, about: LogSubject(stray.partition))
+        }
         for problem in logs.takeProblems() where reminders.isDue(problem, now) {
             say(.error, problem)
         }

@@ -77,12 +77,18 @@ final class LogKeeper: LogStore {
     func putStraysAside(isAssigned: (TopicPartition) -> Bool) {
         guard !isOffline else { return }
         note { () throws(LogError) in
-            let strays = try directory.putStraysAside(
-                unique: { unique }, isAssigned: isAssigned)
-            problems += strays.map { partition, folder in
-                "\(partition) is not this broker's any more: its folder is put aside as "
-                    + "\(folder). Remove it when nothing in it is needed"
-            }
+            try directory.putStraysAside(unique: { unique }, isAssigned: isAssigned)
+        }
+    }
+
+    /// What was put aside since the last call, in words.
+    func takeStrays() -> [(partition: TopicPartition, message: String)] {
+        directory.takeStrays().map { partition, folder in
+            (
+                partition,
+                "\(partition) was deleted or moved away while this broker was down: its folder is "
+                    + "put aside as \(folder). Remove it when nothing in it is needed"
+            )
         }
     }
 

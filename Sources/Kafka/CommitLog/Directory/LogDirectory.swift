@@ -51,17 +51,19 @@ package final class LogDirectory {
 
     private var recoveryPoints: [TopicPartition: Int64] = [:]
     private var logStarts: [TopicPartition: Int64] = [:]
-    private var highWatermarks: [TopicPartition: Int64] = [:]
+    var highWatermarks: [TopicPartition: Int64] = [:]
     private var cleanedOffsets: [TopicPartition: Int64] = [:]
-    private var logs: [TopicPartition: PartitionLog] = [:]
+    var logs: [TopicPartition: PartitionLog] = [:]
     private var appendCount: UInt64 = 0
     private var flushCount: FlushTicket.ID = 0
     /// Partitions whose logs are not as the last use left them.
-    private var used: Set<TopicPartition> = []
-    /// Those of them that could be opened: they are whole, or have been made so.
-    private var opened: Set<TopicPartition> = []
+    private(set) var used: Set<TopicPartition> = []
+    /// Those of them whose logs are open, or were until they were deleted: they have been made
+    /// whole.
+    private(set) var opened: Set<TopicPartition> = []
+    var strays: [(partition: TopicPartition, folder: String)] = []
     /// Partitions of which the checkpoints on the disk may still speak, though they are no more.
-    private var departed: Set<TopicPartition> = []
+    var departed: Set<TopicPartition> = []
     /// Whether the checkpoints in the directory are this object's to read and write.
     private let keepsCheckpoints: Bool
 
@@ -170,8 +172,8 @@ package final class LogDirectory {
     // MARK: Logs
 
     /// Opens the log of a partition, or creates it. A folder of that name that belongs to another
-    /// topic is what a deletion has left behind: it is put away under a name of its own.
-    /// - Parameter unique: tells folders that are put away from each other.
+    /// topic is of one that was deleted while this node was down: it is put aside.
+    /// - Parameter unique: tells folders that are put away or aside from each other.
     package func openLog(
         _ partition: TopicPartition, topicId: KafkaUUID?, config: LogConfig, nowMs: Int64,
         unique: String
@@ -180,11 +182,13 @@ package final class LogDirectory {
         do throws(LogError) {
             let folder = DiskPath.join(path, partition.description)
             if let topicId, let known = try topicIdOnDisk(folder), known != topicId {
-                try putAway(partition, unique: unique)
+                try putAside(partition, unique: unique)
+                try syncFolders()
             }
             try forgetDeparted(partition)
             logs.removeValue(forKey: partition)?.markClosed()
             let isAsItWasLeft = used.insert(partition).inserted && wasClosedCleanly
+            opened.remove(partition)
             let log = PartitionLog(
                 directory: self, topicPartition: partition, topicId: topicId, config: config,
                 nowMs: nowMs)
@@ -229,78 +233,6 @@ package final class LogDirectory {
         }
     }
 
-    /// Closes a log and puts its folder away. Its files can be removed later, with `removeFolder`.
-    /// - Returns: where the folder is now.
-    package func delete(_ log: PartitionLog, unique: String) throws(LogError) -> String {
-        log.markClosed()
-        logs[log.topicPartition] = nil
-        return try putAway(log.topicPartition, unique: unique)
-    }
-
-    /// Puts aside the folders of partitions that are not assigned: they were, until this node was
-    /// stopped. It is a broker that is up that deletes them; here whoever runs it decides.
-    /// - Returns: where each folder is now.
-    package func putStraysAside(
-        unique: () -> String, isAssigned: (TopicPartition) -> Bool
-    ) throws(LogError) -> [(TopicPartition, String)] {
-        var strays: [(TopicPartition, String)] = []
-        for partition in try partitionsOnDisk() where !isAssigned(partition) {
-            let name = PartitionDirectoryName.stray(partition, unique: unique())
-            strays.append((partition, try putAway(partition, as: name)))
-        }
-        return strays
-    }
-
-    @discardableResult
-    private func putAway(
-        _ partition: TopicPartition, unique: String
-    ) throws(LogError) -> String {
-        try putAway(partition, as: PartitionDirectoryName.deleted(partition, unique: unique))
-    }
-
-    private func putAway(
-        _ partition: TopicPartition, as name: String
-    ) throws(LogError) -> String {
-        departed.insert(partition)
-        highWatermarks[partition] = nil
-        let away = DiskPath.join(path, name)
-        do {
-            try disk.rename(DiskPath.join(path, partition.description), to: away)
-            try disk.syncDirectory(path)
-        } catch {
-            goOffline(error)
-            throw .storage(error)
-        }
-        return away
-    }
-
-    /// Removes a folder that `delete` has put away.
-    package func removeFolder(_ folder: String) throws(LogError) {
-        do {
-            try Self.removeTree(folder, disk)
-        } catch {
-            goOffline(error)
-            throw .storage(error)
-        }
-    }
-
-    package func removeFile(_ file: DeletedFile) throws(LogError) {
-        do {
-            try disk.remove(file.path)
-        } catch {
-            goOffline(error)
-            throw .storage(error)
-        }
-    }
-
-    /// Partitions' folders hold files only.
-    private static func removeTree(_ folder: String, _ disk: any Disk) throws(DiskError) {
-        for entry in try disk.list(folder) where !entry.isDirectory {
-            try disk.remove(DiskPath.join(folder, entry.name))
-        }
-        try disk.removeDirectory(folder)
-    }
-
     // MARK: Checkpoints
 
     /// Writes down how far each log is on the disk, and where each begins.
@@ -339,17 +271,6 @@ package final class LogDirectory {
     ) throws(LogError) {
         cleanedOffsets[partition] = offset
         try write(cleanedOffsets, to: FileName.cleanedOffsets)
-    }
-
-    /// The partitions that have a folder here, but for the metadata log: that is the quorum's.
-    private func partitionsOnDisk() throws(LogError) -> [TopicPartition] {
-        try onDisk { () throws(DiskError) in try disk.list(path) }.compactMap { entry in
-            guard entry.isDirectory,
-                case .partition(let partition) = PartitionDirectoryName(entry.name),
-                partition.topic != FileName.metadataTopic
-            else { return nil }
-            return partition
-        }
     }
 
     package func writeHighWatermarks(
@@ -403,14 +324,6 @@ package final class LogDirectory {
     /// Lets go of the logs without a word to the disk, as the end of the process does: they and
     /// the directory hold each other. For who opens many in one process.
     package func abandon() { logs.removeAll() }
-
-    /// Whether every log is as a clean shutdown leaves it. After a crash those are not that nobody
-    /// has opened since: a process may be told to stop before it has come to them.
-    private func isWhole() throws(LogError) -> Bool {
-        try partitionsOnDisk().allSatisfy {
-            opened.contains($0) || (wasClosedCleanly && !used.contains($0))
-        }
-    }
 
     /// Flushes and closes every log and says so on the disk: the next start reads nothing again.
     /// - Parameter brokerEpoch: under which the broker was registered, for the controller's

@@ -31,14 +31,16 @@ package struct LeaderEpochs: Equatable, Sendable {
         isDirty = true
     }
 
-    /// A batch of an epoch is in the log, at an offset. Entries that contradict it give way: they
-    /// are of records that were cut off.
-    package mutating func found(epoch: Int32, at offset: Int64) {
-        guard epoch >= 0, self.epoch(at: offset) != epoch else { return }
+    /// A batch of an epoch is in the log, from its base offset to its last. Entries that
+    /// contradict it give way: epochs do not begin inside a batch, and do not fall.
+    package mutating func found(epoch: Int32, at offset: Int64, through last: Int64) {
+        guard epoch >= 0, self.epoch(at: offset) != epoch || self.epoch(at: last) != epoch else {
+            return
+        }
         isDirty = true
         entries.removeAll { entry in
             if entry.startOffset < offset { return entry.epoch > epoch }
-            if entry.startOffset > offset { return entry.epoch <= epoch }
+            if entry.startOffset > last { return entry.epoch <= epoch }
             return true
         }
         guard self.epoch(at: offset) != epoch else { return }

@@ -131,9 +131,11 @@ extension PartitionLog {
         // Of its own name: should the folder be put away while the ticket is carried out, it must
         // not find what another log is writing under the same path.
         let name = LogDirectory.FileName.epochsInWriting(directory.nextFlush())
+        let temporary = DiskPath.join(path, name)
         let bytes = TextCheckpoint.encodeEpochs(epochs.entries)
+        epochsInWriting = temporary
         return try onDisk { () throws(DiskError) -> FlushTicket.Step in
-            let file = try disk.open(DiskPath.join(path, name), create: true)
+            let file = try disk.open(temporary, create: true)
             try file.truncate(to: 0)
             try file.write(at: 0, bytes)
             return .replace(
@@ -157,11 +159,12 @@ extension PartitionLog {
     /// The ticket could not be carried out. What the system then still has of the unsynced
     /// bytes is unknown, so the directory goes offline rather than try again. For want of a
     /// descriptor nothing was tried: the log is opened again, and flushed from its recovery point.
-    /// - Returns: false for a ticket of a log that was open under this name before: its folder has
-    ///   been put away meanwhile, and the disk is well.
+    /// - Returns: false where the disk is well: for a ticket of a log that was open under this name
+    ///   before, and whose folder or files are not there any more.
     package func failFlush(_ ticket: FlushTicket, _ error: DiskError) -> Bool {
-        guard flushInFlight == ticket.id || cleanerFlush == ticket.id else { return false }
-        flushInFlight = nil
+        let isOurs = flushInFlight == ticket.id || cleanerFlush == ticket.id
+        guard isOurs || !(error.isNotFound || error.isShortage) else { return false }
+        if isOurs { flushInFlight = nil }
         failed(error)
         return true
     }
@@ -176,8 +179,12 @@ extension PartitionLog {
     /// elsewhere is overtaken.
     func closeCleanly() throws(LogError) {
         guard !isAsItWasOpened else { return }
-        flushInFlight = nil
         try guarded { () throws(LogError) in
+            if flushInFlight != nil, let epochsInWriting {
+                // Its epochs must not come in place of those that are written now.
+                try onDisk { () throws(DiskError) in try disk.remove(epochsInWriting) }
+            }
+            flushInFlight = nil
             try takeSnapshot()
             if active.size > 0 {
                 try active.loadIndexes()

@@ -217,7 +217,8 @@ extension PartitionLog {
             do {
                 while let found = try cursor.next(), found.header.baseOffset < end {
                     epochs.found(
-                        epoch: found.header.partitionLeaderEpoch, at: found.header.baseOffset)
+                        epoch: found.header.partitionLeaderEpoch, at: found.header.baseOffset,
+                        through: found.header.lastOffset)
                 }
             } catch {
                 guard case .corruptBatch = error else { throw error }

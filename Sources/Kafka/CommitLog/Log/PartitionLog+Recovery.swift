@@ -50,8 +50,8 @@ extension PartitionLog {
     }
 
     /// The checkpoint of the epochs is written beside the log and not in one step with it: the
-    /// batches tell what it lacks. What it has is kept where they bear it out, for compaction may
-    /// have taken the first batches of an epoch.
+    /// batches tell what it lacks. What it has is kept where no batch contradicts it, since
+    /// compaction may have taken the first batches of an epoch.
     private func recoverEpochs(
         before start: RecoveryStart, in index: Int
     ) throws(LogError) {
@@ -61,14 +61,14 @@ extension PartitionLog {
             // its front had not left the disk when the power failed.
             try findEpochs(from: logStartOffset, before: min(first, start.offset))
         }
-        guard let last = try lastBatch(notAfter: start, in: index),
+        guard let last = try lastBatch(notAfter: start, in: index), last.epoch >= 0,
             epochs.epoch(at: last.offset) != last.epoch
         else { return }
         let place = epochs.entries.last { $0.startOffset <= last.offset }
         try findEpochs(from: place?.startOffset ?? logStartOffset, before: start.offset)
     }
 
-    /// The batch where recovery begins, if it has been looked at, or the last of the segment before.
+    /// The batch where recovery begins, if it was looked at, or the last of the segment before.
     private func lastBatch(
         notAfter start: RecoveryStart, in index: Int
     ) throws(LogError) -> (offset: Int64, epoch: Int32)? {
@@ -168,7 +168,9 @@ extension PartitionLog {
                 let marker: ControlMarker? =
                     header.isControl ? try ControlMarker(bytes, header: header) : nil
                 segment.note(found, interval: config.indexIntervalBytes)
-                epochs.found(epoch: header.partitionLeaderEpoch, at: header.baseOffset)
+                epochs.found(
+                    epoch: header.partitionLeaderEpoch, at: header.baseOffset,
+                    through: header.lastOffset)
                 if let marker {
                     try learn(marker, header, in: segment)
                 } else {

@@ -39,6 +39,8 @@ package final class PartitionLog {
     var flushCount: FlushTicket.ID = 0
     /// A compacted segment is on its way to the disk.
     var cleanerFlush: FlushTicket.ID?
+    /// Where the epochs were last written to before they took their place.
+    var epochsInWriting: String?
     /// Counts what has been cut off, for a cleaner that is under way.
     var truncationCount = 0
     var directoryIsUnsynced = false
