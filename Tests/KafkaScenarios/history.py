@@ -8,7 +8,9 @@ A history is lines of JSON, one file a worker; `t` is the machine's monotonic cl
     {"t", "kind": "unknown", "op": "send", "value", "error"}    may be in the log
     {"t", "kind": "assign", "worker", "group", "partitions"}    reads go on at a place of their own
     {"t", "kind": "ok", "op": "poll", "worker", "group", "records": [[partition, offset, value]]}
-    {"t", "kind": "fault", "what"}                              what was done to the brokers
+    {"t", "kind": "fault", "what", "majority"}                  what was done to the brokers, and
+                                                                whether two run in touch then
+    {"t", "kind": "note"}                                       for people only
 
 A value is PRODUCER/NUMBER, numbers rising. With `once` the producer is idempotent: the value may be
 in the log once, and in the producer's order. A damaged value reads as null.
@@ -54,7 +56,7 @@ class Poll:
 class History:
     sends: dict = field(default_factory=dict)  # by value
     reads: list = field(default_factory=list)  # of Poll, and of (worker, group, partitions)
-    faults: list = field(default_factory=list)  # of (t, what)
+    faults: list = field(default_factory=list)  # of (t, what, whether a majority is left)
     wrong: list = field(default_factory=list)  # lines that do not belong together
 
     @classmethod
@@ -68,8 +70,10 @@ class History:
 
     def add(self, line):
         kind, operation = line["kind"], line.get("op")
+        if kind == "note":
+            return
         if kind == "fault":
-            self.faults.append((line["t"], line["what"]))
+            self.faults.append((line["t"], line["what"], line["majority"]))
         elif kind == "assign":
             self.reads.append((line["worker"], line["group"], set(line["partitions"])))
         elif operation == "poll":
@@ -248,7 +252,8 @@ class Figures:
     polls: int
     records_read: int
     worst: float  # the longest that no record of a partition was acknowledged
-    windows: list  # of (fault, seconds since the start, partition, seconds without)
+    steady: float  # the longest of it while a majority was left and nothing new happened
+    windows: list  # of (fault, seconds since the start, partition, seconds without, of it steady)
     latencies: tuple  # p50 and p99 of acknowledged sends, in ms
 
     @property
@@ -262,10 +267,12 @@ class Figures:
                  f"sends acknowledged, {self.failed} failed, {self.unknown} unknown; "
                  f"{self.polls} polls brought {self.records_read} records",
                  f"acknowledged after p50 {p50:.0f} ms, p99 {p99:.0f} ms; "
-                 f"the longest a partition took nothing: {self.worst:.1f} s"]
-        for what, at, partition, seconds in self.windows:
+                 f"the longest a partition took nothing: {self.worst:.1f} s; {self.steady:.1f} s "
+                 f"between two faults while two brokers ran in touch"]
+        for what, at, partition, seconds, steady in self.windows:
             where = "no partition waited" if partition is None else f"partition {partition} waited"
-            lines.append(f"  {at:6.1f} s  {seconds:5.1f} s without, {where}: {what}")
+            lines.append(f"  {at:6.1f} s  {seconds:5.1f} s without ({steady:4.1f} s steady), "
+                         f"{where}: {what}")
         return "\n".join(lines)
 
 
@@ -286,17 +293,32 @@ def figures(history, noticeable=0.5):
         gaps += [(a, b - a, partition) for a, b in zip(ends, ends[1:]) if b - a > noticeable]
     faults = sorted(history.faults)
     windows = []
-    for n, (at, what) in enumerate(faults):
+    for n, (at, what, _) in enumerate(faults):
         until = faults[n + 1][0] if n + 1 < len(faults) else float("inf")
         # What began shortly before is the time between two acknowledgements.
         mine = [gap for gap in gaps if at - noticeable <= gap[0] < until - noticeable]
-        _, seconds, partition = max(mine, key=lambda gap: gap[1], default=(0, 0.0, None))
-        windows.append((what, at - started, partition, seconds))
+        since, seconds, partition = max(mine, key=lambda gap: gap[1], default=(0, 0.0, None))
+        windows.append((what, at - started, partition, seconds,
+                        undisturbed(faults, since, seconds)))
     waits = sorted((one.ended - one.invoked) * 1000 for one in acknowledged) or [0.0]
     return Figures(
         ended - started, count["ok"], count["fail"], count["unknown"] + count["open"], len(polls),
         sum(len(one.records) for one in polls), max((gap[1] for gap in gaps), default=0.0),
+        max((undisturbed(faults, since, seconds) for since, seconds, _ in gaps), default=0.0),
         windows, (waits[len(waits) // 2], waits[len(waits) * 99 // 100]))
+
+
+def undisturbed(faults, since, seconds):
+    """Of so many seconds the longest stretch in which a majority ran in touch, and nothing was done
+    to it: what brokers and clients took to get over the last thing that was."""
+    longest, begun, until = 0.0, since, since + seconds
+    for at, _, majority in [*faults, (until, "the end", False)]:
+        if at > until:
+            continue
+        if at > since and begun is not None:
+            longest = max(longest, at - begun)
+        begun = max(at, since) if majority else None
+    return longest
 
 
 def verdict(history):

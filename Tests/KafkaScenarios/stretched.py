@@ -1,6 +1,7 @@
 """One Kafka cluster over three physical ones: brokers and workers in namespaces that are attached
 to a slice, gateways between them, and a relay that holds every packet for 10 ms."""
 
+import itertools
 import json
 import os
 import struct
@@ -71,6 +72,7 @@ class Stretched:
                             for one in CLUSTERS], properties=properties)
         self.faults = open(lab.directory / "faults.jsonl", "w", buffering=1)
         self.running = []
+        self.ended, self.still, self.cuts = set(), set(), set()
 
     # --- questions -----------------------------------------------------------------------------
 
@@ -98,12 +100,22 @@ class Stretched:
     # --- faults --------------------------------------------------------------------------------
 
     def note(self, what):
-        self.faults.write(json.dumps({"t": time.monotonic(), "kind": "fault", "what": what}) + "\n")
+        # `at` is for whoever holds it beside a broker's log.
+        line = {"t": time.monotonic(), "at": time.time(), "kind": "fault", "what": what,
+                "majority": self.has_majority()}
+        self.faults.write(json.dumps(line) + "\n")
+
+    def has_majority(self):
+        """Whether two nodes run and reach each other."""
+        up = {1, 2, 3} - self.ended - self.still
+        return any(not self.cuts & {a, b, f"{a}>{b}", f"{b}>{a}"} for a, b in
+                   itertools.combinations([self.cluster_of(node) for node in up], 2))
 
     def cluster_of(self, node):
         return CLUSTERS[node - 1]
 
     def kill(self, *nodes):
+        self.ended |= set(nodes)
         self.note(f"kill -9 of {said(nodes)}")
         for node in nodes:
             self.kafka[node].process.signal(9)
@@ -111,25 +123,30 @@ class Stretched:
             self.kafka[node].process.wait()
 
     def start(self, *nodes):
+        self.ended -= set(nodes)
         self.note(f"start of {said(nodes)}")
         for node in nodes:
             self.kafka[node].start(wait=False)
 
     def stop(self, node):
+        self.ended.add(node)
         self.note(f"SIGTERM to {said([node])}")
         self.kafka[node].stop()
 
     def pause(self, *nodes):
+        self.still |= set(nodes)
         self.note(f"SIGSTOP to {said(nodes)}")
         for node in nodes:
             self.kafka[node].pause()
 
     def resume(self, *nodes):
+        self.still -= set(nodes)
         self.note(f"SIGCONT to {said(nodes)}")
         for node in nodes:
             self.kafka[node].resume()
 
     def cut(self, *links):
+        self.cuts |= set(links)
         self.note(f"cut of {' and '.join(links)}")
         for link in links:
             self.world.relay.cut(link)
@@ -139,6 +156,7 @@ class Stretched:
         self.world.relay.set(links, conditions)
 
     def heal(self):
+        self.cuts.clear()
         self.note("heal")
         self.world.relay.set("*", DELAY)
         self.world.relay.heal("*")

@@ -3,6 +3,8 @@ the clients saw must be what a log that loses nothing could have answered."""
 
 import os
 import random
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -190,9 +192,21 @@ def test_faults_by_chance(stretched, capsys):
         print(f"\nagain with FAULT_SEED={seed}")
     trouble = Trouble(stretched, seed)
     stretched.begin(rate=110)
-    stretched.settle()
-    seconds = float(os.environ.get("FAULT_SECONDS", NIGHTLY_SECONDS))
-    while not stretched.has_lasted(seconds):
-        trouble.next()
-        trouble.a_while(1, 8)
-    judge(stretched, capsys)
+    try:
+        stretched.settle()
+        seconds = float(os.environ.get("FAULT_SECONDS", NIGHTLY_SECONDS))
+        while not stretched.has_lasted(seconds):
+            trouble.next()
+            trouble.a_while(1, 8)
+        judge(stretched, capsys)
+    finally:
+        if "FAULT_KEEP" in os.environ:
+            keep(stretched, Path(os.environ["FAULT_KEEP"]))
+
+
+def keep(stretched, folder):
+    """Everything that anybody wrote: logs of all processes and histories of all workers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in stretched.lab.directory.iterdir():
+        if path.suffix in (".log", ".jsonl"):
+            shutil.copy2(path, folder)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from history import History, Poll, check, figures, verdict
+from history import History, Poll, check, figures, undisturbed, verdict
 
 PARTITIONS = 3
 
@@ -245,13 +245,22 @@ def test_windows_without_acknowledgements_belong_to_faults():
         if line.get("op") == "send" and line["value"] not in gone:
             continue
         history.add(line)
-    history.faults = [(1.0, "kill 1"), (4.1, "cut west")]
+    history.faults = [(1.0, "kill 1", True), (4.1, "cut west", False), (5.0, "heal", True)]
     seen = figures(history)
     assert seen.windows[0][2] is None
-    what, at, partition, seconds = seen.windows[1]
+    what, at, partition, seconds, steady = seen.windows[1]
     assert (what, partition) == ("cut west", 2) and 2.4 < seconds < 2.6 and 4 < at < 4.2
-    assert seen.worst == seconds
+    assert seen.worst == seconds and seen.steady == steady
+    assert 1.4 < steady < 1.6  # from the heal on
     assert "cut west" in seen.text()
+
+
+@pytest.mark.parametrize("faults, seconds", [
+    ([], 4), ([(5, "kill 1", True)], 4), ([(12, "kill 1", True)], 2),
+    ([(11, "cut west", True), (11.5, "cut east", False), (13.5, "heal", True)], 1),
+    ([(9, "kill all", False)], 0), ([(9, "kill all", False), (13, "start", True)], 1)])
+def test_what_is_undisturbed_of_a_wait(faults, seconds):
+    assert undisturbed(faults, 10, 4) == seconds
 
 
 def test_a_verdict_names_what_it_found():

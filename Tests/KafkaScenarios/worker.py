@@ -51,12 +51,18 @@ class Worker:
         self.is_ending = True
 
     def settings(self, **more):
+        # As Docs/Faults.md says for a slice: librdkafka waits a minute for an answer, and up to ten
+        # seconds before it connects again.
         return {"bootstrap.servers": self.args.bootstrap, "client.id": self.args.name,
+                "socket.timeout.ms": 3000, "socket.connection.setup.timeout.ms": 2000,
+                "reconnect.backoff.max.ms": 1000,
                 "log_level": 0, "error_cb": self.went_wrong, **more}
 
     def went_wrong(self, error):
         if error.fatal():
             self.say(fatal=str(error))
+        elif self.history:
+            self.write(kind="note", at=time.time(), error=error.str())
 
     def write(self, **line):
         self.history.write(json.dumps({"t": time.monotonic(), **line}) + "\n")

@@ -72,6 +72,85 @@ import Timing
         #expect(response.brokerEpoch > epoch)
     }
 
+    /// After `kill -9` the kernel closes the connections, and what starts again is the same broker.
+    @Test func whoseConnectionBrokeNeedNotWait() {
+        let lab = Lab()
+        lab.start(1...2)
+        lab.create("t", assignments: [[1, 2]], configs: ["min.insync.replicas": "2"])
+        let epoch = lab.image.brokers[1]?.epoch ?? 0
+        lab.step(.brokerConnectionLost(1))
+        let response = lab.register(lab.registration(1))
+        #expect(response.errorCode == .none)
+        #expect(response.brokerEpoch > epoch)
+        #expect(lab.image.brokers[1]?.fenced == true)
+        #expect(lab.notices.contains(.brokerFenced(1, .startedAgain)))
+        // Its disk is not relied on, as after any end that was not in order.
+        #expect(lab.partition("t").leader == 2)
+        #expect(lab.partition("t").isr == [2])
+        #expect(lab.partition("t").eligibleLeaderReplicas == [])
+        #expect(lab.beat(1).isFenced == false)
+    }
+
+    @Test func whomANewControllerHasNotHeardOfNeedNotWait() {
+        let lab = Lab()
+        lab.start(1...3)
+        lab.step(.resigned)
+        lab.elect()
+        // Nor has it of most others: it may have been all that ended.
+        #expect(lab.register(lab.registration(1)).errorCode == .duplicateBrokerRegistration)
+        lab.beat(2)
+        #expect(lab.register(lab.registration(1)).errorCode == .duplicateBrokerRegistration)
+        lab.beat(3)
+        #expect(lab.register(lab.registration(1)).errorCode == .none)
+        #expect(lab.register(lab.registration(2)).errorCode == .duplicateBrokerRegistration)
+    }
+
+    @Test func theOnlyBrokerNeedNotWait() {
+        let lab = Lab()
+        lab.start(1...1)
+        lab.step(.resigned)
+        lab.elect()
+        #expect(lab.register(lab.registration(1)).errorCode == .none)
+    }
+
+    /// All have ended, and one does not come back: whichever it is, the others do not lose their
+    /// place in favour of it by coming back soon.
+    @Test(arguments: [1, 2, 3] as [Int32]) func whoComesBackFirstGivesWayToNobody(absent: Int32) {
+        let lab = Lab()
+        lab.start(1...3)
+        lab.create("t", assignments: [[1, 2, 3]], configs: ["min.insync.replicas": "2"])
+        lab.step(.resigned)
+        lab.elect()
+        for id: Int32 in 1...3 where id != absent {
+            #expect(lab.register(lab.registration(id)).errorCode == .duplicateBrokerRegistration)
+        }
+        #expect(lab.partition("t").isr == [1, 2, 3])
+        lab.pass(.milliseconds(800))
+        for id: Int32 in 1...3 { #expect(lab.image.brokers[id]?.fenced == true) }
+    }
+
+    /// Whoever has another directory or is reached elsewhere is somebody else with that id.
+    @Test func anotherBrokerWithTheIdWaits() {
+        let lab = Lab()
+        lab.start(1...2)
+        lab.step(.brokerConnectionLost(1))
+        var elsewhere = lab.registration(1)
+        elsewhere.listeners[0].host = "twin"
+        #expect(lab.register(elsewhere).errorCode == .duplicateBrokerRegistration)
+        var other = lab.registration(1)
+        other.logDirs = [Lab.directory(9)]
+        #expect(lab.register(other).errorCode == .duplicateBrokerRegistration)
+        // What is refused for another reason changes nothing either.
+        var old = lab.registration(1)
+        old.features = []
+        #expect(lab.register(old).errorCode == .unsupportedVersion)
+        #expect(lab.image.isActive(1))
+        // It was but the connection.
+        lab.beat(1)
+        #expect(lab.register(lab.registration(1)).errorCode == .duplicateBrokerRegistration)
+        #expect(lab.image.isActive(1))
+    }
+
     /// A broker that comes back without having shut down in order is no longer relied on.
     @Test(arguments: [true, false])
     func whatANewIncarnationStillHas(clean: Bool) {

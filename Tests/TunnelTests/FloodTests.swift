@@ -31,16 +31,57 @@ import Tunnel
         var gate = FloodGate()
         let letIn = (0..<5000).filter { _ in gate.lets(address(1), start) }.count
         #expect(letIn == 5000)
-        let before = gate.set(true)
-        #expect(before == 0)
+        let before = gate.set(true, start)
+        #expect(before == .init())
         let during = (0..<5000).filter { _ in gate.lets(address(1), start) }.count
         #expect(during == 100)
         // Others are let in as before.
         let other = gate.lets(address(2), start)
-        let turnedAway = gate.set(true)
-        _ = gate.set(false)
+        let turnedAway = gate.set(true, start).turnedAway
+        _ = gate.set(false, start)
         let after = gate.lets(address(1), start)
         #expect(other && after && turnedAway == 4900)
+    }
+
+    /// Whoever is turned away fifty times in ten milliseconds, for a tenth of a second longer.
+    @Test func whoIsTurnedAwayAgainAndAgainIsNamed() throws {
+        var gate = FloodGate()
+        var now = start
+        _ = gate.set(true, now)
+        let inV6 = try #require(IPAddress("2001:db8:1:2:3::4"))
+        for _ in 0..<150 { _ = gate.lets(address(1), now) }
+        for _ in 0..<149 { _ = gate.lets(address(2), now) }
+        for _ in 0..<200 { _ = gate.lets(inV6, now) }
+        now = now + .milliseconds(10)
+        let named = [address(1), try #require(IPAddress("2001:db8:1:2::"))]
+        #expect(gate.set(true, now).loud == named)
+        // It goes on, and one in eight is received: seven of those that the gate lets not.
+        for _ in 0..<100 { _ = gate.lets(address(1), now) }
+        #expect(gate.set(true, now).turnedAway == 720)
+        for _ in 0..<20 {
+            now = now + .milliseconds(50)
+            for _ in 0..<57 { _ = gate.lets(address(1), now) }
+            #expect(gate.set(true, now).turnedAway == 56)
+        }
+        #expect(gate.set(true, now).loud == [address(1)])
+        // Fewer than would have made it loud.
+        for _ in 0..<10 {
+            now = now + .milliseconds(10)
+            for _ in 0..<16 { _ = gate.lets(address(1), now) }
+            _ = gate.set(true, now)
+        }
+        #expect(gate.set(true, now).loud == [])
+        for _ in 0..<500 { _ = gate.lets(address(1), now) }
+        now = now + .milliseconds(10)
+        #expect(gate.set(true, now).loud == [address(1)])
+        #expect(gate.set(false, now) == .init())
+    }
+
+    @Test func neverMoreAreNamedThanAFilterTakes() {
+        var gate = FloodGate()
+        _ = gate.set(true, start)
+        for source in 0..<1_000 { for _ in 0..<200 { _ = gate.lets(address(source), start) } }
+        #expect(gate.set(true, start + .milliseconds(10)).loud.count == 16)
     }
 
     @Test func whoeverAsksTooOftenTakesNothingFromTheRest() {

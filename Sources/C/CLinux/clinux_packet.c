@@ -276,6 +276,17 @@ int clinux_udp_set_mark(int fd, uint32_t mark) {
     return set_int(fd, SOL_SOCKET, SO_MARK, (int)mark);
 }
 
+int clinux_udp_set_filter(int fd, const struct sock_filter *program, size_t length) {
+    if (length == 0) {
+        int error = set_int(fd, SOL_SOCKET, SO_DETACH_FILTER, 0);
+        return error == -ENOENT ? 0 : error;
+    }
+    struct sock_fprog whole = {
+        .len = (unsigned short)length, .filter = (struct sock_filter *)program};
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &whole, sizeof whole) < 0) return -errno;
+    return 0;
+}
+
 int clinux_udp_set_buffers(int fd, int receive, int send) {
     // The forced forms pass the system's limit and need CAP_NET_ADMIN in the first namespace.
     if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, receive))

@@ -53,7 +53,7 @@ package struct RateLimiter {
 
     package mutating func allow(_ source: IPAddress, now: Instant) -> Bool {
         sweep(now)
-        let key = source.isIPv4 ? source : source.masked(to: 64)
+        let key = Self.key(of: source)
         if buckets[key] == nil, buckets.count >= Self.maxSources { return false }
         // Whoever asks too often does not use up what is for all.
         guard buckets[key, default: Bucket(tokens: perSource.full, last: now)]
@@ -63,6 +63,11 @@ package struct RateLimiter {
         let isAllowed = bucket.take(inAll, now)
         all = bucket
         return isAllowed
+    }
+
+    /// Whoever has one IPv6 address of a network may have all.
+    static func key(of source: IPAddress) -> IPAddress {
+        source.isIPv4 ? source : source.masked(to: 64)
     }
 
     private mutating func sweep(_ now: Instant) {

@@ -56,6 +56,20 @@ struct BrokerSessions {
         return now < session.lastContact + config.sessionTimeout
     }
 
+    /// Whether nothing tells that who holds the session still runs: its connection broke, or it has
+    /// not been heard of since this controller is active. While that is so of most, all have ended,
+    /// or it is this controller that was cut off. Then nobody is to give way before the sessions
+    /// are over: of those that were in sync the last to do so is who must come back, and may be the
+    /// one that does not.
+    func isDoubtful(_ id: Int32) -> Bool {
+        func isDoubtful(_ session: Session) -> Bool {
+            session.lostConnection != nil || !session.heard
+        }
+        guard let session = byId[id], isDoubtful(session) else { return false }
+        let live = byId.values.filter { !$0.fenced }
+        return live.count == 1 || live.filter(isDoubtful).count * 2 <= live.count
+    }
+
     /// The lowest offset of those that are to take over from a broker that shuts down.
     var lowestActiveOffset: Int64 {
         var lowest = Int64.max

@@ -30,7 +30,8 @@ extension Controller {
         let id = request.brokerId
         let existing = image.brokers[id]
         let isNewIncarnation = existing?.incarnation != request.incarnationId
-        if isNewIncarnation, sessions.isValid(id, config: config, now: now) {
+        let isInTheWay = isNewIncarnation && sessions.isValid(id, config: config, now: now)
+        if isInTheWay, !canTakeOver(request) {
             throw .init(
                 .duplicateBrokerRegistration, "Another broker is registered with that broker id.")
         }
@@ -42,11 +43,7 @@ extension Controller {
 
         var broker = BrokerRegistration(
             id: id, epoch: 0, incarnation: request.incarnationId,
-            endpoints: request.listeners.map {
-                Endpoint(
-                    name: $0.name, host: $0.host, port: $0.port,
-                    securityProtocol: $0.securityProtocol)
-            },
+            endpoints: Self.endpoints(of: request),
             features: try featuresOfBroker(request), rack: request.rack,
             directories: request.logDirs)
         if let existing, !isNewIncarnation {
@@ -57,6 +54,7 @@ extension Controller {
         } else {
             // A broker that can name its last epoch shut down in order, with all that it had
             // acknowledged on its disk; the disk of any other may have lost some.
+            if isInTheWay { fence(id, .startedAgain) }
             let wasClean = existing.map { $0.epoch == request.previousBrokerEpoch } ?? false
             appendInPieces(partitionChanges(wasClean ? .removing(id) : .removingUnclean(id)))
             // The epoch is the offset of the registration, so that no two are ever the same.
@@ -65,6 +63,24 @@ extension Controller {
         }
         notice(.brokerRegistered(id, epoch: broker.epoch, rack: broker.rack))
         return .init(brokerEpoch: broker.epoch)
+    }
+
+    /// Whether it is the registered broker that comes again, whose process has ended: it need not
+    /// wait for a session that nobody holds any more. A second one with the same id, which must
+    /// wait, has another directory or other endpoints. As long as the heartbeats' connection
+    /// stands, this may be a request of an earlier process that was late.
+    private func canTakeOver(_ request: BrokerRegistrationRequest) -> Bool {
+        let id = request.brokerId
+        guard let existing = image.brokers[id], sessions.isDoubtful(id) else { return false }
+        return Set(existing.directories) == Set(request.logDirs)
+            && existing.endpoints == Self.endpoints(of: request)
+    }
+
+    private static func endpoints(of request: BrokerRegistrationRequest) -> [Endpoint] {
+        request.listeners.map {
+            Endpoint(
+                name: $0.name, host: $0.host, port: $0.port, securityProtocol: $0.securityProtocol)
+        }
     }
 
     private func checkRegistration(

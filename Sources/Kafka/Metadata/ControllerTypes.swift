@@ -63,6 +63,8 @@ package enum ControllerNotice: Equatable, Sendable, CustomStringConvertible {
         case connectionLost(milliseconds: Int64)
         case asked
         case shutDown
+        /// It registers anew, and its connection had broken or nothing was heard of it yet.
+        case startedAgain
     }
 
     package var description: String {
@@ -76,6 +78,7 @@ package enum ControllerNotice: Equatable, Sendable, CustomStringConvertible {
         case .brokerFenced(let id, .connectionLost(let ms)):
             "broker \(id) fenced: no heartbeat for \(ms) ms after its connection broke"
         case .brokerFenced(let id, .asked): "broker \(id) fenced, as it asked"
+        case .brokerFenced(let id, .startedAgain): "broker \(id) fenced, as it has started again"
         case .brokerFenced(let id, .shutDown): "broker \(id) fenced, as it shuts down"
         case .brokerUnfenced(let id): "broker \(id) unfenced"
         case .shutdownStarted(let id): "broker \(id) begins a controlled shutdown"

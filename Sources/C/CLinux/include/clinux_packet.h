@@ -1,6 +1,7 @@
 // Batches of UDP messages: sendmmsg(2) and recvmmsg(2) with the control messages of UDP_SEGMENT,
 // UDP_GRO, TOS and traffic class, which Swift cannot build because they are macros.
 #pragma once
+#include <linux/filter.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -63,4 +64,6 @@ int clinux_udp_enable_gro(int fd);
 int clinux_udp_probe_segment(int fd);
 int clinux_udp_enable_tos(int fd, int family);
 int clinux_udp_set_mark(int fd, uint32_t mark);
+// A program that decides which datagrams are received (SO_ATTACH_FILTER); of no length: none does.
+int clinux_udp_set_filter(int fd, const struct sock_filter *program, size_t length);
 int clinux_udp_set_buffers(int fd, int receive, int send);

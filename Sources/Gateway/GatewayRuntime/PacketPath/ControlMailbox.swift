@@ -72,9 +72,10 @@ final class ControlMailbox: Sendable {
         }
     }
 
-    /// By the control thread: whether there is a flood. How many initiations were turned away
-    /// since the last call.
-    func setFlood(_ isOn: Bool) -> Int { gate.withLock { $0.set(isOn) } }
+    /// By the control thread: whether there is a flood. What the gate has seen of it.
+    func setFlood(_ isOn: Bool, _ now: Instant) -> FloodGate.Report {
+        gate.withLock { $0.set(isOn, now) }
+    }
 
     /// After `put`, once for all that was put.
     func ring() {

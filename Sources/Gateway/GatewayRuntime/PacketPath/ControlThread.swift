@@ -21,6 +21,8 @@ final class ControlThread {
     private var lastNews = MonotonicClock.now()
     private let packetThreads: PacketThreads
     private var flood = InitiationFlood()
+    /// Whose initiations the kernel drops; nil: not known of every socket.
+    private var loudSources: [IPAddress]? = []
     /// When somebody was last told that suites differ: initiations come every five seconds.
     private var suitesWarned: Instant?
     /// Sockets replaced by another port's, each with the attention that must be answered before
@@ -64,13 +66,25 @@ final class ControlThread {
 
     private func hasFlood(_ initiations: Int) -> Bool {
         let now = MonotonicClock.now()
-        let turnedAway = shared.mailbox.setFlood(flood.isOn(now))
-        flood.note(initiations + turnedAway, now)
+        let report = shared.mailbox.setFlood(flood.isOn(now), now)
+        flood.note(initiations + report.turnedAway, now)
+        if report.loud != loudSources { dropInitiations(of: report.loud) }
         let isOn = flood.isOn(now)
         if shared.hasFlood.load(ordering: .relaxed) != isOn {
             shared.hasFlood.store(isOn, ordering: .relaxed)
         }
         return isOn
+    }
+
+    private func dropInitiations(of sources: [IPAddress]) {
+        do {
+            try sockets.dropInitiations(of: sources)
+            loudSources = sources
+        } catch {
+            // Tried again with the next look: a filter must not outlast its flood.
+            loudSources = nil
+            logger.debug("\(error)")
+        }
     }
 
     private func lightenDuties() {
@@ -227,6 +241,7 @@ final class ControlThread {
     private func replaceSockets(_ fresh: UnderlaySockets) {
         let old = sockets
         sockets = fresh
+        loudSources = nil
         for lane in shared.lanes { lane.move(to: fresh.listening[lane.number]) }
         formerSockets.append((shared.wantAttention(), old))
         packetThreads.interrupt()

@@ -1,3 +1,4 @@
+import Addresses
 import LinuxNet
 
 /// The sockets of one tunnel.
@@ -39,6 +40,19 @@ struct UnderlaySockets: Sendable {
 
     func setFirewallMark(_ mark: UInt32) throws(LinuxError) {
         for socket in listening + side { try socket.setFirewallMark(mark) }
+    }
+
+    /// Only a means: what the kernel does not drop is refused by us.
+    func dropInitiations(of sources: [IPAddress]) throws(LinuxError) {
+        var failure: LinuxError?
+        for socket in listening + side {
+            do throws(LinuxError) {
+                try socket.dropInitiations(of: sources)
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
     }
 
     func side(ofQueue number: Int) -> UDPSocket? { number > 0 ? side[number - 1] : nil }

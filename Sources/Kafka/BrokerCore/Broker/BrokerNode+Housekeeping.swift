@@ -136,10 +136,14 @@ extension BrokerNode {
     }
 
     /// The end of a clean shutdown: everything is on the disk, and the next start reads nothing.
-    package func closeLogs(nowMs: Int64) {
+    /// - Returns: what there is to say of it, if it reads all the same.
+    @discardableResult
+    package func closeLogs(nowMs: Int64) -> String? {
         self.nowMs = nowMs
         logs.nowMs = nowMs
         writeHighWatermarks()
-        logs.close(brokerEpoch: lifecycle.lastEpoch)
+        return logs.close(brokerEpoch: lifecycle.lastEpoch).map {
+            "the next start reads the ends of the logs again, as after a crash: \($0)"
+        }
     }
 }

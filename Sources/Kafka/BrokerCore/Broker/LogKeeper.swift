@@ -144,10 +144,19 @@ final class LogKeeper: LogStore {
     /// Under which epoch the broker was registered when it last ended in order; -1 if it did not.
     var lastBrokerEpoch: Int64 { directory.lastBrokerEpoch }
 
-    func close(brokerEpoch: Int64) {
-        guard !isOffline, !hasClosed else { return }
+    /// - Returns: why the next start reads as after a crash, if it does.
+    func close(brokerEpoch: Int64) -> String? {
+        guard !isOffline, !hasClosed else { return nil }
         cleaner.stop()
-        note { () throws(LogError) in try directory.close(brokerEpoch: brokerEpoch) }
         hasClosed = true
+        do {
+            let unknown = try directory.close(brokerEpoch: brokerEpoch)
+            guard let first = unknown.first else { return nil }
+            return first.description
+                + (unknown.count > 1 ? " and \(unknown.count - 1) others" : "")
+                + " could not be opened, or had not been since the last crash"
+        } catch {
+            return "\(error)"
+        }
     }
 }

@@ -140,7 +140,9 @@ package final class BrokerProcess: Sendable {
                 stopped: {
                     // The broker is out: now its part of the quorum hands over and ends.
                     host.nodeLoop?.close()
-                    host.nodeLoop?.node.closeLogs(nowMs: WallClock.nowMs())
+                    if let unclean = host.nodeLoop?.node.closeLogs(nowMs: WallClock.nowMs()) {
+                        Self.logger(logger, "broker").warning("\(unclean)")
+                    }
                     quorumLoop.execute { quorum.value.shutDown() }
                 })
             host.nodeLoop = nodeLoop

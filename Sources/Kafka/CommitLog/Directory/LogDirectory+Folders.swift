@@ -42,37 +42,29 @@ extension LogDirectory {
         departed.insert(partition)
         highWatermarks[partition] = nil
         let away = DiskPath.join(path, name)
-        do {
+        try orGoOffline { () throws(DiskError) in
             try disk.rename(DiskPath.join(path, partition.description), to: away)
-        } catch {
-            goOffline(error)
-            throw .storage(error)
         }
         return away
     }
 
     func syncFolders() throws(LogError) {
-        do {
-            try disk.syncDirectory(path)
-        } catch {
-            goOffline(error)
-            throw .storage(error)
-        }
+        try orGoOffline { () throws(DiskError) in try disk.syncDirectory(path) }
     }
 
     /// Removes a folder that `delete` has put away.
     package func removeFolder(_ folder: String) throws(LogError) {
-        do {
-            try Self.removeTree(folder, disk)
-        } catch {
-            goOffline(error)
-            throw .storage(error)
-        }
+        try orGoOffline { () throws(DiskError) in try Self.removeTree(folder, disk) }
     }
 
     package func removeFile(_ file: DeletedFile) throws(LogError) {
+        try orGoOffline { () throws(DiskError) in try disk.remove(file.path) }
+    }
+
+    /// Changes something of the directory, whose first error is its end.
+    func orGoOffline(_ change: () throws(DiskError) -> Void) throws(LogError) {
         do {
-            try disk.remove(file.path)
+            try change()
         } catch {
             goOffline(error)
             throw .storage(error)
@@ -98,11 +90,11 @@ extension LogDirectory {
         }
     }
 
-    /// Whether every log is as a clean shutdown leaves it. After a crash those are not that nobody
+    /// Whose logs are not as a clean shutdown leaves them. After a crash those are not that nobody
     /// has opened since: a process may be told to stop before it has come to them.
-    func isWhole() throws(LogError) -> Bool {
-        try partitionsOnDisk().allSatisfy {
-            opened.contains($0) || (wasClosedCleanly && !used.contains($0))
+    func notClosedCleanly() throws(LogError) -> [TopicPartition] {
+        try partitionsOnDisk().filter {
+            !opened.contains($0) && (!wasClosedCleanly || used.contains($0))
         }
     }
 }

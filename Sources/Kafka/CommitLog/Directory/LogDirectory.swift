@@ -162,11 +162,7 @@ package final class LogDirectory {
     }
 
     package func space() throws(LogError) -> DiskSpace {
-        do {
-            return try disk.space(path)
-        } catch {
-            throw .storage(error)
-        }
+        try onDisk { () throws(DiskError) in try disk.space(path) }
     }
 
     // MARK: Logs
@@ -310,12 +306,9 @@ package final class LogDirectory {
         let entries = offsets.keys.sorted().map {
             TextCheckpoint.Entry(partition: $0, offset: offsets[$0] ?? 0)
         }
-        do {
+        try orGoOffline { () throws(DiskError) in
             try disk.replace(
                 DiskPath.join(path, name), with: TextCheckpoint.encodeOffsets(entries))
-        } catch {
-            goOffline(error)
-            throw .storage(error)
         }
     }
 
@@ -328,7 +321,9 @@ package final class LogDirectory {
     /// Flushes and closes every log and says so on the disk: the next start reads nothing again.
     /// - Parameter brokerEpoch: under which the broker was registered, for the controller's
     ///   eligible leader replicas (KIP-966).
-    package func close(brokerEpoch: Int64 = -1) throws(LogError) {
+    /// - Returns: partitions on the disk that are not known to be whole; then it is not said.
+    @discardableResult
+    package func close(brokerEpoch: Int64 = -1) throws(LogError) -> [TopicPartition] {
         for partition in logs.keys.sorted() {
             guard let log = logs[partition] else { continue }
             try log.closeCleanly()
@@ -336,13 +331,14 @@ package final class LogDirectory {
         try writeCheckpoints()
         for log in logs.values { log.markClosed() }
         logs.removeAll()
-        guard keepsCheckpoints, try isWhole() else { return }
-        do {
+        guard keepsCheckpoints else { return [] }
+        let unknown = try notClosedCleanly()
+        guard unknown.isEmpty else { return unknown.sorted() }
+        try onDisk { () throws(DiskError) in
             try disk.replace(
                 DiskPath.join(path, FileName.cleanShutdown),
                 with: CleanShutdownFile.encode(brokerEpoch: brokerEpoch))
-        } catch {
-            throw .storage(error)
         }
+        return []
     }
 }
