@@ -1,5 +1,6 @@
 """Namespaces, processes, and taking both down again whatever happens."""
 
+import contextlib
 import ctypes
 import itertools
 import os
@@ -21,6 +22,16 @@ _numbers = itertools.count(1)
 
 class LabError(Exception):
     """Something in the lab did not go as asked; the text says what and shows the output."""
+
+
+@contextlib.contextmanager
+def unbroken():
+    """Puts off what would interrupt. What is begun in it inherits that, and has to be short."""
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
 
 def run(*command, check=True, timeout=60, input=None, env=None):
@@ -165,7 +176,9 @@ class Namespace:
         self.lab = lab
         self.name = name
         self.full_name = f"{lab.prefix}-{name}"
-        run("ip", "netns", "add", self.full_name)
+        # Interrupted between fork and exec it would go on by itself, and outlive the clean-up.
+        with unbroken():
+            run("ip", "netns", "add", self.full_name)
         # Before any interface: an address under duplicate detection cannot be used for a second.
         self.sysctl(ipv6__conf__default__accept_dad=0, ipv6__conf__all__accept_dad=0)
         self.ip("link set lo up")
@@ -258,14 +271,12 @@ class Lab:
             for process in self.processes:
                 error.add_note(f"--- {process.label} (pid {process.pid})\n{process.tail()}")
         # A second Ctrl-C must not leave half of it behind.
-        both = {signal.SIGINT, signal.SIGTERM}
-        old = signal.pthread_sigmask(signal.SIG_BLOCK, both)
-        try:
-            self._tear_down()
-        finally:
-            if self._old_handler is not None:
-                signal.signal(signal.SIGTERM, self._old_handler)
-            signal.pthread_sigmask(signal.SIG_SETMASK, old)
+        with unbroken():
+            try:
+                self._tear_down()
+            finally:
+                if self._old_handler is not None:
+                    signal.signal(signal.SIGTERM, self._old_handler)
 
     def _tear_down(self):
         running = [process for process in self.processes if process.is_running]
