@@ -184,6 +184,40 @@ import Timing
         #expect(try node.replica().highWatermark == 3)
     }
 
+    /// The leader has deleted all that we have, and its log begins inside a batch that is not ours:
+    /// no epoch tells any more where the two logs part.
+    @Test func aLogThatBeginsWhereOursEnds() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        let next = try #require(
+            sent(
+                answer(
+                    node, first.correlation,
+                    [part(at: 0, ["a", "b", "c"], highWatermark: 3, logStart: 0)])))
+        _ = answer(
+            node, next.correlation,
+            [part(at: 2, ["x", "y"], highWatermark: 4, logStart: 3)])
+        #expect(try node.replica().log?.logEndOffset == 4)
+        #expect(try node.replica().log?.logStartOffset == 3)
+        #expect(try node.replica().highWatermark == 4)
+    }
+
+    /// What cannot be used is asked for again, not waited for.
+    @Test func anAnswerThatIsOfNoUse() throws {
+        let node = try TestNode()
+        let first = try #require(sent(node.follow(2)))
+        _ = answer(
+            node, first.correlation,
+            [part(at: 0, ["a", "b", "c"], highWatermark: 3, logStart: 0)])
+        let anew = try #require(sent(node.follow(2, epoch: 6, partitionEpoch: 2)))
+        #expect(asked(anew) == [[0, 3, 5]])
+        _ = answer(
+            node, anew.correlation, [part(at: 2, ["x", "y"], highWatermark: 4, logStart: 0)])
+        #expect(try node.replica().log?.logEndOffset == 3)
+        let again = try #require(sent(node.step(after: .milliseconds(20))))
+        #expect(asked(again) == [[0, 3, 5]])
+    }
+
     // MARK: What a leader must not send
 
     @Test func corruptRecordsAreNotTaken() throws {

@@ -76,6 +76,8 @@ final class CommittedRecords {
     private var highWatermarks: [Int32: (term: Term, offset: Int64)] = [:]
 
     private var end: Int64 { batches.last?.nextOffset ?? 0 }
+    /// Where the log of some leader began: what is below was deleted, and may be back.
+    private(set) var deletedBelow: Int64 = 0
 
     init(_ partition: TopicPartition) { self.partition = partition }
 
@@ -83,6 +85,7 @@ final class CommittedRecords {
         let term = Term(
             epoch: replica.leaderEpoch, node: node.id, generation: node.generation)
         let highWatermark = replica.highWatermark
+        deletedBelow = max(deletedBelow, replica.log?.logStartOffset ?? 0)
         if let before = highWatermarks[node.id], before.term == term {
             guard highWatermark != before.offset else { return }
             guard highWatermark > before.offset else {

@@ -48,8 +48,10 @@ extension PartitionReplica {
             guard first <= log.logEndOffset || isFromEnd else { return .gap }
             do {
                 if first < log.logEndOffset {
-                    // The leader's log begins inside a batch, and ours is empty and begins there.
-                    guard log.logStartOffset == log.logEndOffset,
+                    // The leader's log begins inside a batch, where ours ends: what we have, if
+                    // anything, is deleted there, and no epochs tell any more whether it was the
+                    // same.
+                    guard max(log.logStartOffset, data.logStartOffset) >= log.logEndOffset,
                         try Self.lastOffset(of: batches) >= log.logEndOffset
                     else { return .ignored }
                     try log.truncateFully(startingAt: first)

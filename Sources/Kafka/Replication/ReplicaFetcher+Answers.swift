@@ -109,6 +109,9 @@ extension ReplicaFetcher {
             partitions[Int(slot)].failures = 0
             if appended > 0 || replica.log?.logStartOffset != startBefore { mark(slot) }
             throttle(slot, replica, appended, leaderHighWatermark: data.highWatermark)
+        case .ignored where isFromEnd:
+            // It was asked for by the newest question, and nothing better is on its way.
+            delay(slot)
         case .ignored:
             break
         case .gap:
