@@ -139,8 +139,8 @@ struct EndChecks {
             if first.isEmpty { first = headers }
             start = max(start, log.logStartOffset)
             guard
-                headers.drop(while: { $0.baseOffset < start }).elementsEqual(
-                    first.drop(while: { $0.baseOffset < start }),
+                headers.drop(while: { $0.nextOffset <= start }).elementsEqual(
+                    first.drop(while: { $0.nextOffset <= start }),
                     by: {
                         $0.baseOffset == $1.baseOffset && $0.crc == $1.crc
                             && $0.partitionLeaderEpoch == $1.partitionLeaderEpoch

@@ -14,6 +14,8 @@ struct BrokerSessions {
         var fenced = true
         /// A heartbeat has come since the session was opened.
         var heard = false
+        /// Nothing tells that who holds it still runs.
+        var isDoubtful: Bool { lostConnection != nil || !heard }
     }
 
     private(set) var byId: [Int32: Session] = [:]
@@ -62,12 +64,9 @@ struct BrokerSessions {
     /// are over: of those that were in sync the last to do so is who must come back, and may be the
     /// one that does not.
     func isDoubtful(_ id: Int32) -> Bool {
-        func isDoubtful(_ session: Session) -> Bool {
-            session.lostConnection != nil || !session.heard
-        }
-        guard let session = byId[id], isDoubtful(session) else { return false }
-        let live = byId.values.filter { !$0.fenced }
-        return live.count == 1 || live.filter(isDoubtful).count * 2 <= live.count
+        guard let session = byId[id], session.isDoubtful else { return false }
+        let (live, doubtful) = countLive(\.isDoubtful)
+        return live == 1 || doubtful * 2 <= live
     }
 
     /// The lowest offset of those that are to take over from a broker that shuts down.
@@ -84,13 +83,19 @@ struct BrokerSessions {
     /// Broken connections count only while no more than half of the live brokers have one: else it
     /// is rather this controller that was cut off, and the whole session has to pass.
     private var countsLostConnections: Bool {
-        var live = 0
-        var lost = 0
-        for session in byId.values where !session.fenced {
-            live += 1
-            if session.lostConnection != nil { lost += 1 }
-        }
+        let (live, lost) = countLive { $0.lostConnection != nil }
         return lost * 2 <= live
+    }
+
+    /// The sessions of live brokers, and of how many of them something is so.
+    private func countLive(_ isSo: (Session) -> Bool) -> (all: Int, so: Int) {
+        var all = 0
+        var so = 0
+        for session in byId.values where !session.fenced {
+            all += 1
+            if isSo(session) { so += 1 }
+        }
+        return (all, so)
     }
 
     private func expiry(
