@@ -6,11 +6,8 @@ import time
 
 from distance_figures import RATE
 from lab import LabError, wait_until
-from machine import Times
+from machine import CONGESTION_CONTROL, Times
 
-# Named, because the kernel's own choice differs from machine to machine, and BBR, say, does not
-# take loss for congestion. A socket's, because a namespace may not choose what is not allowed.
-CONGESTION_CONTROL = "cubic"
 # Every record is acknowledged by all replicas; librdkafka's own settings otherwise, but that it
 # does not hold small requests back (Nagle), as Apache Kafka's own clients do not.
 SETTINGS = ("acks=all", "linger.ms=0", "socket.nagle.disable=true")

@@ -37,6 +37,7 @@ class Figure:
 
 MAIN = [
     Figure("tcp1", "TCP, 1 stream", "Gbit/s", 1e-9, True, "tcp"),
+    Figure("bbr1", "TCP, 1 stream, with BBR", "Gbit/s", 1e-9, True, "tcp"),
     Figure("tcp4", "TCP, 4 streams", "Gbit/s", 1e-9, True, "tcp"),
     Figure("pps64", "UDP of 64 bytes without loss", "kpps", 1e-3, True, "udp64"),
     Figure("pps1200", "UDP of 1,200 bytes without loss", "kpps", 1e-3, True, "udp1200"),

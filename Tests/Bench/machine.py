@@ -2,12 +2,26 @@
 
 import os
 import platform
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 NORMAL_BUSY = 0.05
 NORMAL_STEAL = 0.01
+# Named, because the kernel's own choice differs from machine to machine, and BBR, say, does not
+# take loss for congestion. A socket's, because a namespace may not choose what is not allowed.
+CONGESTION_CONTROL, OTHER_CONGESTION_CONTROL = "cubic", "bbr"
+
+
+def may_choose(control):
+    """Whether a TCP may be told to use it (tcp(7), TCP_CONGESTION)."""
+    with socket.socket() as one:
+        try:
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, control.encode())
+        except OSError:
+            return False
+    return True
 
 
 def describe():

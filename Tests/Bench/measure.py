@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import LabError, iperf3, run
+from machine import CONGESTION_CONTROL, OTHER_CONGESTION_CONTROL, may_choose
 from stranger import NOBODY, Stranger, TCPStream
 
 ALLOWED_LOSS = 0.001
@@ -88,6 +89,9 @@ class Session:
             if key == "tcp1" and self.contender.pids:
                 used = self._cpu_seconds() - before
                 self.note("cpu", used / (received["bytes"] / 1e9))
+        if may_choose(OTHER_CONGESTION_CONTROL):
+            received = self._transfer(1, self.plan.tcp_seconds, control=OTHER_CONGESTION_CONTROL)
+            self.note("bbr1", received["bits_per_second"])
 
     def udp64(self):
         self._datagrams(64, "pps64", "flood64")
@@ -145,11 +149,13 @@ class Session:
 
     # Parts
 
-    def _transfer(self, streams, seconds, *options, address=None):
+    def _transfer(self, streams, seconds, *options, address=None, control=CONGESTION_CONTROL):
         one = self.contender
         one.warm_up()
-        result = iperf3(one.left, one.right, address or one.address, *options, streams=streams,
-                        seconds=math.ceil(seconds))
+        result = iperf3(one.left, one.right, address or one.address, "-C", control, *options,
+                        streams=streams, seconds=math.ceil(seconds))
+        if result["end"].get("sender_tcp_congestion") != control:
+            raise LabError(f"iperf3 did not send with {control}")
         return result["end"]["sum_received"]
 
     def _stream(self):

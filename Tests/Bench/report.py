@@ -9,7 +9,7 @@ from stranger import RATE
 from underlay import VETH, WIRE
 
 CHARTS = {
-    "throughput": ("More is better", ["tcp1", "tcp4", "pps64", "pps1200", "flood64"]),
+    "throughput": ("More is better", ["tcp1", "bbr1", "tcp4", "pps64", "pps1200", "flood64"]),
     "cost": ("Less is better",
              ["rtt50", "rtt99", "busy50", "busy99", "steady50", "steady99", "elsewhere50",
               "elsewhere99", "cpu", "idle", "peak", "start"]),
@@ -247,7 +247,9 @@ each underlay, in an order shuffled with seed {facts["seed"]}. The run took
 point to point with TLS and pinned certificates; everything else as openvpn has it by itself |
 {more}| no tunnel | the veth itself: what the machine can do at most |
 
-- **TCP**: iperf3, {plan.tcp_seconds} s each, what the receiver got.
+- **TCP**: iperf3, {plan.tcp_seconds} s each, what the receiver got; with CUBIC, Linux's default, by
+  name, since machines differ in what they have made theirs. BBR sends at the pace that it has
+  found, and a pace has pauses.
 - **UDP without loss**: the highest rate at which at most {ALLOWED_LOSS:.1%} is lost, found by
   bisection in trials of {plan.trial_seconds} s, each repeated once before it counts as failed. The
   sender is paced every 50 µs and never sends more than 128 packets at once; what counts is what

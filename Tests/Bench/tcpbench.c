@@ -13,12 +13,14 @@
 
 #include <arpa/inet.h>
 #include <inttypes.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 
 #define BLOCK (128 << 10)
+#define CONTROL "cubic"  /* as machine.py has it */
 
 static _Atomic uint64_t received;
 
@@ -68,6 +70,7 @@ int main(int count, char **words) {
     socklen_t length = sizeof target;
     if (getsockname(listener, (struct sockaddr *)&target, &length) < 0) die("getsockname");
     int from = tcp(words[1]);
+    if (setsockopt(from, IPPROTO_TCP, TCP_CONGESTION, CONTROL, strlen(CONTROL)) < 0) die(CONTROL);
     if (connect(from, (struct sockaddr *)&target, sizeof target) < 0) die("connect");
     int to = accept(listener, NULL, NULL);
     if (to < 0) die("accept");

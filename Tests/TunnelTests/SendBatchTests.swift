@@ -83,6 +83,57 @@ import Tunnel
         #expect(fits(250))
     }
 
+    /// Sizes put in order, and how many of the groups they form will not grow.
+    private static let growing: [(String, [Put], Int)] = [
+        ("none", [], 0),
+        ("the only one has room", [Put(count: 100), Put(count: 100)], 0),
+        ("ended by a shorter one", [Put(count: 100), Put(count: 60)], 1),
+        ("the one before the last", [Put(count: 60), Put(count: 100)], 1),
+        ("64 messages", Array(repeating: Put(count: 40), count: 64), 1),
+        ("no room for another in a datagram", Array(repeating: Put(count: 1452), count: 45), 1),
+        ("what is over begins the next", Array(repeating: Put(count: 1452), count: 47), 1),
+        ("no room for another in the slab", Array(repeating: Put(count: 1450), count: 90), 2),
+    ]
+
+    @Test(arguments: growing.indices) func fullGroups(_ row: Int) throws {
+        let (name, puts, expected) = Self.growing[row]
+        let fixture = Fixture()
+        var batch = SendBatch(capacity: 131_000, groups: 64)
+        for put in puts {
+            let place = batch.place(
+                put.count, for: fixture.path + put.peer, to: fixture.near, tos: put.tos)
+            try #require(place != nil, "\(name)")
+        }
+        let full = batch.fullGroups
+        #expect(full == expected, "\(name)")
+    }
+
+    /// 47 messages of one packet and as many of the next: 45, 45 and 4, not 45, 2, 45 and 2.
+    @Test func whatIsLeftGoesOnAfterASend() throws {
+        let fixture = Fixture()
+        var batch = SendBatch(capacity: 262_144, groups: 64)
+        var sent: [Int32] = []
+        var places: [UnsafeMutableRawPointer] = []
+        for packet in 0..<2 {
+            for _ in 0..<47 {
+                let place = batch.place(
+                    1452, for: fixture.path, to: fixture.near, tos: 0)
+                places.append(try #require(place))
+            }
+            let full = batch.fullGroups
+            #expect(full == 1)
+            for i in 0..<full { sent.append(batch.groups[i].segments) }
+            batch.removeFirst(full)
+            let left = batch.groups[0]
+            #expect(left.segments == 2 * Int32(packet + 1))
+            #expect(batch.slab + left.offset == places[places.count - Int(left.segments)])
+        }
+        #expect(sent == [45, 45])
+        batch.removeFirst(1)
+        let (isEmpty, used) = (batch.isEmpty, batch.used)
+        #expect(isEmpty && used == 0, "its place is the start of the slab again")
+    }
+
     @Test func paddingStopsAtTheMTU() {
         let table = [
             (0, 0), (1, 16), (16, 16), (17, 32), (1419, 1420), (1420, 1420), (1408, 1408),

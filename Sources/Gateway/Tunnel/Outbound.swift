@@ -51,7 +51,7 @@ package struct Outbound: ~Copyable {
     /// `forwarding` must outlive this.
     package init(
         forwarding: UnsafeMutablePointer<Forwarding>, counters: DropCounters = DropCounters(),
-        batchBytes: Int = 262_144, batchGroups: Int = 64, isFromSidePort: Bool = false
+        batchBytes: Int = 524_288, batchGroups: Int = 64, isFromSidePort: Bool = false
     ) {
         self.forwarding = forwarding
         self.counters = counters

@@ -47,6 +47,27 @@ package struct SendBatch: ~Copyable {
         groupCount = 0
     }
 
+    /// How many groups, counted from the first, will not grow: all, but for a last one that has
+    /// room for another message of its size.
+    package var fullGroups: Int {
+        guard groupCount > 0 else { return 0 }
+        let last = groups + (groupCount - 1)
+        let hasRoom =
+            !last.pointee.ended && last.pointee.segments < Self.maxSegments
+            && last.pointee.count + last.pointee.segmentSize <= Self.maxGroupBytes
+            && used + last.pointee.segmentSize <= capacity
+        return hasRoom ? groupCount - 1 : groupCount
+    }
+
+    /// The first `count` groups have been sent; the others stay where they are in the slab, whose
+    /// end is reached sooner for that.
+    package mutating func removeFirst(_ count: Int) {
+        precondition(count >= 0 && count <= groupCount)
+        if count == groupCount { return reset() }
+        for i in count..<groupCount { groups[i - count] = groups[i] }
+        groupCount -= count
+    }
+
     /// Where to seal the next message of `count` bytes, or nil when the batch is full: send and
     /// reset, then ask again.
     package mutating func place(

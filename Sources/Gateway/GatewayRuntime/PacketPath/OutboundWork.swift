@@ -11,6 +11,8 @@ struct OutboundWork: ~Copyable {
     /// Reads before what was sealed is sent: enough to fill batches, few enough that the first
     /// packet does not wait long for the last.
     private static let readsPerRound = 64
+    /// So much in a batch is about what one send carries.
+    private static let trainBytes = 60_000
     /// A packet of 64 KiB and its virtio header.
     private static let readBytes = 65_536 + 64
 
@@ -82,9 +84,10 @@ struct OutboundWork: ~Copyable {
             outbound.begin(UnsafeMutableRawBufferPointer(start: buffer, count: count))
             advance(now)
             if reads == limit { break }
-            // A large packet is a batch by itself: what follows is better read while this one
-            // is on its way.
-            if outbound.batch.used > 60_000 { send() }
+            // A large packet fills a train by itself: what follows is better read while this one
+            // is on its way. Its last segments, for which the train has no room, wait for those of
+            // the next packet: alone they would cost as much as a train.
+            if outbound.batch.used > Self.trainBytes { send(outbound.batch.fullGroups) }
             count = clinux_read_now(tun, buffer, Self.readBytes)
         }
         send()
@@ -103,10 +106,12 @@ struct OutboundWork: ~Copyable {
         }
     }
 
-    private mutating func send() {
-        guard !outbound.batch.isEmpty else { return }
+    private mutating func send() { send(outbound.batch.groupCount) }
+
+    private mutating func send(_ groups: Int) {
+        guard groups > 0 else { return }
         let family = lane.family.load(ordering: .relaxed)
-        for i in 0..<outbound.batch.groupCount {
+        for i in 0..<groups {
             let group = outbound.batch.groups[i]
             sender.put(
                 outbound.batch.slab + group.offset, count: group.count,
@@ -115,13 +120,13 @@ struct OutboundWork: ~Copyable {
         }
         let (refused, _) = sender.send(lane.sending)
         if refused > 0 { outbound.drops.add(.sendFailed, refused) }
-        for i in 0..<outbound.batch.groupCount {
+        for i in 0..<groups {
             let group = outbound.batch.groups[i]
             let lost = sender.refused[i]
             group.peer.pointee.countSent(
                 bytes: group.count - lost.bytes, packets: Int(group.segments) - lost.messages)
         }
-        outbound.batch.reset()
+        outbound.batch.removeFirst(groups)
     }
 
     private mutating func handOver() {
