@@ -64,6 +64,48 @@ import Timing
         #expect(try previousEpoch(third) == first.brokerEpoch)
     }
 
+    // MARK: Heartbeats
+
+    private func heartbeats(_ node: TestNode) -> [PeerRequest] {
+        node.sent.filter { $0.apiKey == BrokerHeartbeatRequest.apiKey }
+    }
+
+    /// The controller fell silent with a heartbeat under way, and another was elected.
+    @Test func aNewControllerHearsAtOnce() throws {
+        let node = try TestNode()
+        try node.register()
+        #expect(heartbeats(node).map(\.node) == [9])
+        let unanswered = try #require(heartbeats(node).last).id
+        // To a controller that owes an answer no second one is sent.
+        node.pass(.milliseconds(600))
+        #expect(heartbeats(node).count == 1)
+        node.node.controllerChanged(8, now: node.now, nowMs: node.nowMs)
+        node.settle()
+        #expect(heartbeats(node).map(\.node) == [9, 8])
+        // That the old one is given up says nothing of the new one, which owes an answer.
+        node.giveUp(unanswered)
+        node.pass(.milliseconds(600))
+        #expect(heartbeats(node).count == 2)
+        node.answer(
+            try #require(heartbeats(node).last).id,
+            BrokerHeartbeatResponse(isCaughtUp: true, isFenced: false), version: 1)
+        node.pass(.milliseconds(250))
+        #expect(heartbeats(node).map(\.node) == [9, 8, 8])
+    }
+
+    /// It has not heard yet that it is no longer the one: what it says of us is not looked at.
+    @Test func anEarlierControllersAnswerIsNoNews() throws {
+        let node = try TestNode()
+        try node.register()
+        let old = try #require(heartbeats(node).last).id
+        node.node.controllerChanged(8, now: node.now, nowMs: node.nowMs)
+        node.settle()
+        node.answer(old, BrokerHeartbeatResponse(errorCode: .staleBrokerEpoch), version: 1)
+        node.pass(.milliseconds(100))
+        let registrations = node.sent.count { $0.apiKey == BrokerRegistrationRequest.apiKey }
+        #expect(registrations == 1 && heartbeats(node).count == 2)
+    }
+
     // MARK: Directories (KIP-858)
 
     private func assigned(_ node: TestNode) throws -> (id: UInt64, AssignReplicasToDirsRequest)? {

@@ -42,7 +42,7 @@ final class TestNode {
                 parsing: """
                     node.id=\(id)
                     process.roles=broker
-                    controller.quorum.voters=9@controller:9093
+                    controller.quorum.voters=9@controller:9093,8@another:9093
                     listeners=PLAINTEXT://one:9092
                     log.dir=/data
                     offsets.topic.num.partitions=1
@@ -110,6 +110,12 @@ final class TestNode {
     ) throws -> (id: UInt64, request: Request)? {
         guard let found = sent.last(where: { $0.apiKey == Request.apiKey }) else { return nil }
         return (found.id, try Request(found.body, version: found.version))
+    }
+
+    /// No answer came in time.
+    func giveUp(_ id: UInt64) {
+        node.peerFailed(id, "no answer in time", now: now, nowMs: nowMs)
+        settle()
     }
 
     func answer<Response: KafkaResponse>(_ id: UInt64, _ response: Response, version: Int16) {

@@ -165,7 +165,9 @@ extension BrokerNode {
 
     private func heartbeat() {
         lifecycle.nextAttempt = now + heartbeatInterval
-        guard !lifecycle.isHeartbeatUnderWay else { return }
+        // A controller that has fallen silent must not keep its successor waiting: the session
+        // that the new one gives us may be over before the old one is given up.
+        guard let controllerID, lifecycle.heartbeatUnderWay != controllerID else { return }
         var request = BrokerHeartbeatRequest(
             brokerId: config.nodeID, brokerEpoch: lifecycle.epoch,
             currentMetadataOffset: cluster.replay.nextOffset - 1)
@@ -173,13 +175,16 @@ extension BrokerNode {
         request.wantShutDown = lifecycle.state == .shuttingDown
         request.offlineLogDirs = logs.isOffline ? [identity.directoryID] : []
         lifecycle.hasToldOffline = logs.isOffline
-        lifecycle.isHeartbeatUnderWay = askController(
+        let isAsked = askController(
             request, timeout: .milliseconds(config.integer("broker.session.timeout.ms") * 2 / 3),
-            .heartbeat)
+            .heartbeat(controller: controllerID))
+        lifecycle.heartbeatUnderWay = isAsked ? controllerID : nil
     }
 
-    func heartbeatAnswered(_ response: BrokerHeartbeatResponse?) {
-        lifecycle.isHeartbeatUnderWay = false
+    func heartbeatAnswered(by controller: Int32, _ response: BrokerHeartbeatResponse?) {
+        // Another has been asked since: what an earlier one knows is no news.
+        guard lifecycle.heartbeatUnderWay == controller else { return }
+        lifecycle.heartbeatUnderWay = nil
         if lifecycle.hasToldOffline, response?.errorCode == ErrorCode.none {
             return endWithoutStorage()
         }

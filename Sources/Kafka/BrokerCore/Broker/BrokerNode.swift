@@ -210,8 +210,8 @@ package final class BrokerNode: SteppedNode {
         switch what {
         case .registration:
             registered(decode(body, BrokerRegistrationRequest.self))
-        case .heartbeat:
-            heartbeatAnswered(decode(body, BrokerHeartbeatRequest.self))
+        case .heartbeat(let controller):
+            heartbeatAnswered(by: controller, decode(body, BrokerHeartbeatRequest.self))
         case .alterPartition:
             replicas.alterPartitionDone(decode(body, AlterPartitionRequest.self))
         case .directoryAssignment:

@@ -4,7 +4,7 @@ import Timing
 /// What a broker has asked of another node and not yet heard about.
 enum Outstanding {
     case registration
-    case heartbeat
+    case heartbeat(controller: Int32)
     case alterPartition
     case directoryAssignment
     case producerIds
@@ -38,7 +38,8 @@ struct BrokerLifecycle {
     var hasSaidReady = false
     /// When to register or to send the next heartbeat.
     var nextAttempt: Instant?
-    var isHeartbeatUnderWay = false
+    /// The controller that owes an answer to the newest heartbeat.
+    var heartbeatUnderWay: Int32?
     var registrationDeadline: Instant?
     var lastRefusal: ErrorCode?
     var shutdownDeadline: Instant?
