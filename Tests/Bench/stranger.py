@@ -19,10 +19,10 @@ class Stranger:
         self.contender = contender
         self.node = contender.lab.namespace("stranger")
         contender.right.veth(self.node, "eth1", "eth0")
-        contender.right.address("eth1", "10.84.0.1/24")
-        self.node.address("eth0", "10.84.0.2/24")
+        contender.right.address("eth1", "10.85.0.1/24")
+        self.node.address("eth0", "10.85.0.2/24")
         self.address = contender.pair.address(1)
-        self.node.ip(f"route add {self.address} via 10.84.0.1")
+        self.node.ip(f"route add {self.address} via 10.85.0.1")
 
     @contextlib.contextmanager
     def sending(self, datagrams, port, rate=RATE):

@@ -90,6 +90,7 @@ final class SimulatedMember: SimulatedClient {
         }
         cluster.log("member \(index) of \(group.name) \(leaves ? "leaves" : "ends")")
         forgetRequests()
+        if isCommitting { attempt += 1 }
         isAsking = false
         isHeartbeatUnderWay = false
         isCommitting = false
@@ -108,9 +109,10 @@ final class SimulatedMember: SimulatedClient {
         committed = [:]
     }
 
-    /// Out of the generation: begin again at the join.
+    /// Out of the generation: begin again at the join. Who comes back as it was is given the same
+    /// generation again, in which a commit that is under way would be older than what follows it.
     private func rejoin(_ error: ErrorCode? = nil, forcesRebalance: Bool = false) {
-        if forcesRebalance { attempt += 1 }
+        if forcesRebalance || isCommitting { attempt += 1 }
         drop()
         switch error {
         case .none?, .rebalanceInProgress?, .illegalGeneration?, .coordinatorLoadInProgress?: break

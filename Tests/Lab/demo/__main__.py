@@ -95,7 +95,7 @@ class Supervisor:
 
         def pass_on(number, frame):
             try:
-                os.kill(child, signal.SIGTERM)
+                os.kill(child, number)
             except ProcessLookupError:
                 pass
 
