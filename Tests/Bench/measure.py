@@ -109,6 +109,8 @@ class Session:
     def busy(self):
         """Beside a TCP stream in the same direction that takes all it can get."""
         self._beside("busy")
+        if may_choose(OTHER_CONGESTION_CONTROL):
+            self._beside("bbr", control=OTHER_CONGESTION_CONTROL)
 
     def steady(self):
         """Beside a TCP stream that is the same for all."""
@@ -163,13 +165,13 @@ class Session:
             stream.rate(STARTS)
             return stream.rate(self.plan.stranger_seconds)
 
-    def _beside(self, key, *options, address=None):
+    def _beside(self, key, *options, address=None, control=CONGESTION_CONTROL):
         outcome = []
 
         def transfer():
             try:
                 outcome.append(self._transfer(1, self.plan.beside_seconds + 1, *options,
-                                              address=address))
+                                              address=address, control=control))
             except (LabError, OSError, ValueError, KeyError) as error:
                 outcome.append(error)
 

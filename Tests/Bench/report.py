@@ -11,8 +11,8 @@ from underlay import VETH, WIRE
 CHARTS = {
     "throughput": ("More is better", ["tcp1", "bbr1", "tcp4", "pps64", "pps1200", "flood64"]),
     "cost": ("Less is better",
-             ["rtt50", "rtt99", "busy50", "busy99", "steady50", "steady99", "elsewhere50",
-              "elsewhere99", "cpu", "idle", "peak", "start"]),
+             ["rtt50", "rtt99", "busy50", "busy99", "bbr50", "bbr99", "steady50", "steady99",
+              "elsewhere50", "elsewhere99", "cpu", "idle", "peak", "start"]),
 }
 TITLES = {VETH: "", WIRE: "on a wire-like underlay"}
 # How the peers that are not in every run are set up.
