@@ -119,6 +119,18 @@ import slicectl
         #expect(PeersView.text([]) == "no peers: no slice has another cluster\n")
     }
 
+    @Test func aCipherIsNamedWhereItIsNotWireGuards() {
+        var slice = Samples.status.slices[0]
+        slice.peers[0].cipher = "aes-256-gcm"
+        let peers = PeersView.text(slice.peers.map { .init(slice: slice.name, peer: $0) })
+        var status = Samples.status
+        status.slices[0] = slice
+        for text in [peers, StatusView.text(status)] {
+            let lines = text.split(separator: "\n").filter { $0.contains("CIPHER") }
+            #expect(lines.count == 1 && text.contains("aes-256-gcm"), "\(text)")
+        }
+    }
+
     @Test func anExpiredSessionIsOnlyAFaultIfPacketsWait() {
         var peer = PeerReport(
             cluster: "south", publicKey: "S", endpoint: "192.0.2.9:1", handshakeAgeSeconds: 200)

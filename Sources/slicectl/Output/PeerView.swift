@@ -44,6 +44,9 @@ struct PeerView {
         peer.endpoint.map { Table.Cell($0) } ?? Table.Cell("not known", .dim)
     }
 
+    /// Empty where it is WireGuard's own, as nearly everywhere.
+    var cipher: Table.Cell { Table.Cell(peer.cipher ?? "") }
+
     /// `[2001:db8::1]:51820` into what a sentence needs.
     private static func split(_ endpoint: String) -> (host: Substring, port: Substring)? {
         guard let colon = endpoint.lastIndex(of: ":") else { return nil }
@@ -70,7 +73,7 @@ package enum PeersView {
         var table = Table([
             .init("SLICE"), .init("PEER"), .init("ENDPOINT"), .init("HANDSHAKE"),
             .init("RTT", .right), .init("RECEIVED", .right), .init("SENT", .right),
-            .init("ALLOWED IPS"), .init("PUBLIC KEY"),
+            .init("CIPHER"), .init("ALLOWED IPS"), .init("PUBLIC KEY"),
         ])
         for row in rows {
             let view = PeerView(row.peer)
@@ -78,7 +81,7 @@ package enum PeersView {
                 Table.Cell(row.slice), Table.Cell(row.peer.cluster), view.place, view.handshake,
                 view.roundTrip, Table.Cell(Units.bytes(row.peer.traffic.receivedBytes)),
                 Table.Cell(Units.bytes(row.peer.traffic.transmittedBytes)),
-                Table.Cell(row.peer.allowedIPs.joined(separator: ", ")),
+                view.cipher, Table.Cell(row.peer.allowedIPs.joined(separator: ", ")),
                 Table.Cell(row.peer.publicKey, .dim),
             ])
         }

@@ -80,7 +80,7 @@ package enum StatusView {
         var table = Table([
             .init("PEER"), .init("ENDPOINT"), .init("HANDSHAKE"), .init("RTT", .right),
             .init("RECEIVED (PACKETS)", .right), .init("SENT (PACKETS)", .right),
-            .init("WAITING", .right),
+            .init("WAITING", .right), .init("CIPHER"),
         ])
         for peer in peers {
             let view = PeerView(peer)
@@ -89,6 +89,7 @@ package enum StatusView {
                 traffic(peer.traffic.receivedBytes, peer.traffic.receivedPackets),
                 traffic(peer.traffic.transmittedBytes, peer.traffic.transmittedPackets),
                 peer.stagedPackets > 0 ? Table.Cell("\(peer.stagedPackets)", .warning) : "",
+                view.cipher,
             ])
         }
         return table.text(indent: 2, style: style)
