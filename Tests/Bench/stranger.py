@@ -12,6 +12,7 @@ from lab import wait_until
 RATE = 100_000
 NOBODY = 9009  # at the far end: where udpbench has a socket that it never reads
 MOST_SECONDS = 120  # if nobody ends it
+ADDRESS, GATEWAY = "10.85.0.2", "10.85.0.1"  # no network of a tunnel's (contenders.py)
 
 
 class Stranger:
@@ -19,10 +20,10 @@ class Stranger:
         self.contender = contender
         self.node = contender.lab.namespace("stranger")
         contender.right.veth(self.node, "eth1", "eth0")
-        contender.right.address("eth1", "10.85.0.1/24")
-        self.node.address("eth0", "10.85.0.2/24")
+        contender.right.address("eth1", f"{GATEWAY}/24")
+        self.node.address("eth0", f"{ADDRESS}/24")
         self.address = contender.pair.address(1)
-        self.node.ip(f"route add {self.address} via 10.85.0.1")
+        self.node.ip(f"route add {self.address} via {GATEWAY}")
 
     @contextlib.contextmanager
     def sending(self, datagrams, port, rate=RATE):
