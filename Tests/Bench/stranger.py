@@ -8,6 +8,7 @@ import time
 
 import initiations
 from lab import wait_until
+from machine import CONGESTION_CONTROL
 
 RATE = 100_000
 NOBODY = 9009  # at the far end: where udpbench has a socket that it never reads
@@ -51,7 +52,7 @@ class TCPStream:
     def __init__(self, contender):
         self.process = contender.lab.start(
             [contender.udpbench.with_name("tcpbench"), contender.left.path, contender.right.path,
-             contender.address], label="tcpbench")
+             contender.address, CONGESTION_CONTROL], label="tcpbench")
 
     def __enter__(self):
         self.process.wait_for("^connected$", 20, 0.01)

@@ -3,10 +3,10 @@
  * became of the stream. (iperf3 waits for its own control connection, which under a flood may be
  * for ever.)
  *
- *   tcpbench FROM TO ADDRESS
+ *   tcpbench FROM TO ADDRESS CONTROL
  *
- * FROM and TO are paths of namespaces, ADDRESS is TO's. Prints JSON; `at` is an instant of
- * CLOCK_MONOTONIC.
+ * FROM and TO are paths of namespaces, ADDRESS is TO's, CONTROL the sender's congestion control.
+ * Prints JSON; `at` is an instant of CLOCK_MONOTONIC.
  */
 #define _GNU_SOURCE
 #include "namespaces.h"
@@ -20,7 +20,6 @@
 #include <sys/socket.h>
 
 #define BLOCK (128 << 10)
-#define CONTROL "cubic"  /* as machine.py has it */
 
 static _Atomic uint64_t received;
 
@@ -47,7 +46,7 @@ static int tcp(const char *namespace) {
 }
 
 int main(int count, char **words) {
-    if (count != 4) {
+    if (count != 5) {
         fprintf(stderr, "usage: see the head of tcpbench.c\n");
         return 64;
     }
@@ -70,7 +69,8 @@ int main(int count, char **words) {
     socklen_t length = sizeof target;
     if (getsockname(listener, (struct sockaddr *)&target, &length) < 0) die("getsockname");
     int from = tcp(words[1]);
-    if (setsockopt(from, IPPROTO_TCP, TCP_CONGESTION, CONTROL, strlen(CONTROL)) < 0) die(CONTROL);
+    const char *control = words[4];
+    if (setsockopt(from, IPPROTO_TCP, TCP_CONGESTION, control, strlen(control)) < 0) die(control);
     if (connect(from, (struct sockaddr *)&target, sizeof target) < 0) die("connect");
     int to = accept(listener, NULL, NULL);
     if (to < 0) die("accept");
