@@ -89,19 +89,21 @@ final class SimulatedMember: SimulatedClient {
             ask(coordinator, request, version: 4) { _ in }
         }
         cluster.log("member \(index) of \(group.name) \(leaves ? "leaves" : "ends")")
+        drop()
         forgetRequests()
-        if isCommitting { attempt += 1 }
         isAsking = false
         isHeartbeatUnderWay = false
         isCommitting = false
         fetching = []
         memberId = ""
         coordinator = -1
-        drop()
         state = .away(until: now + random.delay(.milliseconds(100) ... .seconds(4)))
     }
 
+    /// Who comes back as it was is given the same generation again, in which a commit that is under
+    /// way would be older than what follows it: so it comes back as another.
     private func drop() {
+        if isCommitting { attempt += 1 }
         time += 1
         generation = -1
         assigned = []
@@ -109,10 +111,9 @@ final class SimulatedMember: SimulatedClient {
         committed = [:]
     }
 
-    /// Out of the generation: begin again at the join. Who comes back as it was is given the same
-    /// generation again, in which a commit that is under way would be older than what follows it.
+    /// Out of the generation: begin again at the join.
     private func rejoin(_ error: ErrorCode? = nil, forcesRebalance: Bool = false) {
-        if forcesRebalance || isCommitting { attempt += 1 }
+        if forcesRebalance { attempt += 1 }
         drop()
         switch error {
         case .none?, .rebalanceInProgress?, .illegalGeneration?, .coordinatorLoadInProgress?: break

@@ -12,6 +12,13 @@ package struct SendGroup: BitwiseCopyable {
     package var offset: Int
     package var count: Int
     package var segmentSize: Int
+
+    /// Whether a message of so many bytes may be the next.
+    @inline(__always)
+    fileprivate func hasRoom(for message: Int) -> Bool {
+        !ended && message <= segmentSize && segments < SendBatch.maxSegments
+            && count + message <= SendBatch.maxGroupBytes
+    }
 }
 
 /// A slab of sealed messages laid out for UDP_SEGMENT, and the groups in it. Allocated once.
@@ -51,12 +58,9 @@ package struct SendBatch: ~Copyable {
     /// room for another message of its size.
     package var fullGroups: Int {
         guard groupCount > 0 else { return 0 }
-        let last = groups + (groupCount - 1)
-        let hasRoom =
-            !last.pointee.ended && last.pointee.segments < Self.maxSegments
-            && last.pointee.count + last.pointee.segmentSize <= Self.maxGroupBytes
-            && used + last.pointee.segmentSize <= capacity
-        return hasRoom ? groupCount - 1 : groupCount
+        let size = groups[groupCount - 1].segmentSize
+        let grows = used + size <= capacity && groups[groupCount - 1].hasRoom(for: size)
+        return grows ? groupCount - 1 : groupCount
     }
 
     /// The first `count` groups have been sent; the others stay where they are in the slab, whose
@@ -76,9 +80,8 @@ package struct SendBatch: ~Copyable {
         guard used + count <= capacity else { return nil }
         if groupCount > 0 {
             let last = groups + (groupCount - 1)
-            if !last.pointee.ended, last.pointee.peer == peer, last.pointee.tos == tos,
-                count <= last.pointee.segmentSize, last.pointee.segments < Self.maxSegments,
-                last.pointee.count + count <= Self.maxGroupBytes, last.pointee.endpoint == endpoint
+            if last.pointee.hasRoom(for: count), last.pointee.peer == peer,
+                last.pointee.tos == tos, last.pointee.endpoint == endpoint
             {
                 last.pointee.segments += 1
                 last.pointee.count += count
