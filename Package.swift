@@ -178,7 +178,11 @@ let package = Package(
             "NoiseTests", uses: ["Noise", "Bytes", "Timing", "CSodium", "LinuxNet"],
             excludes: ["reference"]),
         suite("PacketsTests", uses: ["Packets", "Bytes", "Addresses"]),
-        suite("TunnelTests", uses: ["Tunnel", "Noise", "Packets", "Bytes", "Timing", "Addresses"]),
+        suite(
+            "TunnelTests",
+            uses: [
+                "Tunnel", "Noise", "Packets", "Bytes", "Timing", "Addresses", "EstablishedTunnel",
+            ]),
         suite("SliceModelTests", uses: ["SliceModel", "Noise", "ConfigFile", "Addresses"]),
         suite("SlicePolicyTests", uses: ["SlicePolicy", "SliceModel", "Addresses"]),
         suite("CNIModelTests", uses: ["CNIModel", "AdminAPI", "SliceModel", "Addresses"]),
@@ -199,7 +203,7 @@ let package = Package(
             ]),
         suite("SliceDNSTests", uses: ["SliceDNS", "SliceModel", "Addresses", "Timing"]),
         suite("SliceAuditTests", uses: ["SliceAudit", "Timing"]),
-        suite("LinuxNetTests", uses: ["LinuxNet", "Addresses", "Timing"]),
+        suite("LinuxNetTests", uses: ["LinuxNet", "Addresses", "Timing", "CLinux"]),
         suite("WanModelTests", uses: ["WanModel", "Timing", "Addresses"]),
         suite(
             "GatewayRuntimeTests",

@@ -44,6 +44,14 @@ struct WireGuardCommand: AsyncParsableCommand {
             """)
     var busyPoll = 100
 
+    @Option(
+        name: .customLong("sparse-dscp"),
+        help: """
+            DSCP, 0 to 63, of packets of flows that send little, by which the other end lets them \
+            pass others. 0: none. The same at both ends.
+            """)
+    var sparseDSCP = PacketPathOptions().sparseDSCP
+
     @Argument(help: "The interface's name.")
     var interface: String
 
@@ -53,6 +61,9 @@ struct WireGuardCommand: AsyncParsableCommand {
         }
         guard 0...10_000 ~= busyPoll else {
             throw ValidationFailure("--busy-poll must be from 0 to 10000 microseconds")
+        }
+        guard 0...63 ~= sparseDSCP else {
+            throw ValidationFailure("--sparse-dscp must be from 0 to 63")
         }
         _ = try packetPath()
         guard cipher.isAvailable else {
@@ -66,6 +77,7 @@ struct WireGuardCommand: AsyncParsableCommand {
         var options = PacketPathOptions()
         options.queues = queues
         options.busyPoll = .microseconds(Int64(busyPoll))
+        options.sparseDSCP = sparseDSCP
         options.cpus = try (cpus?.split(separator: ",") ?? []).map { text in
             guard let cpu = Int(text), 0...1023 ~= cpu else {
                 throw ValidationFailure("--cpus: `\(text)` is not the number of a CPU")
@@ -81,6 +93,7 @@ struct WireGuardCommand: AsyncParsableCommand {
                 arguments: [
                     "wireguard", "--foreground", "--cipher", cipher.rawValue,
                     "--queues", "\(queues)", "--busy-poll", "\(busyPoll)",
+                    "--sparse-dscp", "\(sparseDSCP)",
                 ] + (cpus.map { ["--cpus", $0] } ?? []) + [interface])
             return
         }

@@ -106,6 +106,34 @@ struct AllocationTests {
         #expect(sealed >= Self.packets)
     }
 
+    /// Which flows are sparse, and what waits for them to pass.
+    @Test(arguments: [false, true])
+    func readsInOrder(v6: Bool) {
+        let packet = EstablishedTunnel.builder(v6: v6, fromFar: false).udp(1, 2, [1, 2, 3])
+        var flows = SparseFlows()
+        var ahead = ReadAhead()
+        var (sparse, kept) = (0, 0)
+        packet.withUnsafeBytes { bytes in
+            let counts = counting {
+                for _ in 0..<Self.packets {
+                    if flows.isSparse(bytes, now: now) {
+                        sparse += 1
+                        continue
+                    }
+                    if let place = ahead.place {
+                        place.copyMemory(from: bytes.baseAddress!, byteCount: bytes.count)
+                        ahead.keep(bytes.count)
+                        kept += 1
+                    } else {
+                        ahead.removeOldest()
+                    }
+                }
+            }
+            expectNothing(counts)
+        }
+        #expect(sparse > 0 && kept > ReadAhead.most)
+    }
+
     /// No session, no route, no packet: staged and dropped without allocating either.
     @Test(arguments: [[10, 0, 3, 1], [10, 9, 9, 9], [10, 0, 4, 1], []] as [[UInt8]])
     func packetsThatDoNotLeave(destination: [UInt8]) {

@@ -109,7 +109,13 @@ def test_a_port_that_somebody_has_is_refused(lab):
         refused = pair.left.wg("set", pair.left.name, "listen-port", "40100", check=False)
         assert refused.returncode != 0
     with make_socket(space, socket.AF_INET6, socket.SOCK_DGRAM) as late:
-        late.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         with pytest.raises(OSError):
             late.bind(("::", pair.left.port))
-    exchange(*pair.spaces(), pair.inner(1), [64])
+        # Who asks to join may, and gets nothing.
+        late.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        late.bind(("::", pair.left.port))
+        for _ in range(8):
+            exchange(*pair.spaces(1), pair.inner(0), [64, 1300])
+        late.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            late.recv(2000)

@@ -46,6 +46,23 @@ func outbound(_ read: [UInt8]) -> (EstablishedTunnel) -> Int {
     }
 }
 
+/// Reads of a TUN queue to which of them may overtake others.
+func flows(_ packets: [[UInt8]]) -> (EstablishedTunnel) -> Int {
+    { _ in
+        var flows = SparseFlows()
+        var sparse = 0
+        for round in 0..<rounds {
+            let now = now + .milliseconds(Int64(round))
+            for packet in packets {
+                packet.withUnsafeBytes { bytes in
+                    measuredPart { if flows.isSparse(bytes, now: now) { sparse += 1 } }
+                }
+            }
+        }
+        return sparse
+    }
+}
+
 /// Messages of the far end to what is written to a TUN queue.
 func inbound(_ packets: [[UInt8]]) -> (EstablishedTunnel) -> Int {
     { tunnel in
@@ -112,6 +129,14 @@ let scenarios = [
     Scenario(
         name: "out-small",
         run: outbound(EstablishedTunnel.read(VirtioNetHeader(), small))),
+    Scenario(
+        name: "flows",
+        run: flows(
+            [false, true].flatMap { v6 in
+                (1...16).map {
+                    EstablishedTunnel.builder(v6: v6, fromFar: false).udp($0, 2, [1, 2, 3])
+                }
+            })),
     Scenario(name: "in-tcp4", run: inbound(stream(v6: false))),
     Scenario(name: "in-tcp6", run: inbound(stream(v6: true))),
     Scenario(

@@ -11,7 +11,7 @@ import Tunnel
 
     /// Whatever of `a` holds a packet comes from a port of its own.
     private func spread(_ wire: Wire, from source: IPEndpoint) {
-        wire.a.outbound = Outbound(forwarding: wire.a.device.forwarding, isFromSidePort: true)
+        wire.a.outbound = Outbound(forwarding: wire.a.device.forwarding, lane: 1)
         wire.fate = { end, bytes in
             guard end === wire.a, bytes.first == 4, bytes.count > 32 else { return [bytes] }
             wire.arrive(bytes, at: wire.b, from: source)
@@ -38,6 +38,32 @@ import Tunnel
         // It took one word every 268 ms of these five seconds.
         let words = wire.a.sent.filter { $0.bytes.first == 4 && $0.bytes.count == 32 }.count
         #expect(17...21 ~= words, "\(words)")
+    }
+
+    /// After a silence anything may be heard first; the next word from the listening port counts.
+    @Test func whatWasHeardFirstIsLeftForTheListeningPort() throws {
+        let wire = try Wire()
+        let sidePort = try #require(sidePort)
+        wire.send(wire.packet(from: wire.a, payload: [0]), from: wire.a)
+        wire.advance(.seconds(1))
+        var words: [[UInt8]] = []
+        wire.a.outbound = Outbound(forwarding: wire.a.device.forwarding, lane: 1)
+        wire.fate = { end, bytes in
+            guard end === wire.a, bytes.first == 4 else { return [bytes] }
+            if bytes.count == 32 {
+                words.append(bytes)
+            } else {
+                wire.arrive(bytes, at: wire.b, from: sidePort)
+            }
+            return []
+        }
+        wire.send(wire.packet(from: wire.a, payload: [1]), from: wire.a)
+        #expect(endpoint(wire.b) == sidePort)
+        wire.settle()
+        #expect(words.count == 1)
+        for word in words { wire.arrive(word, at: wire.b, from: wire.a.address) }
+        wire.settle()
+        #expect(endpoint(wire.b) == wire.a.address)
     }
 
     @Test func aPeerThatMovedIsFollowedOnceItsOldPortIsSilent() throws {

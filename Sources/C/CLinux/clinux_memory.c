@@ -34,4 +34,8 @@ static int release(struct dl_phdr_info *info, size_t size, void *unused) {
 
 void clinux_release_program_pages(void) { dl_iterate_phdr(release, NULL); }
 
+void clinux_release_pages(void *base, size_t count) {
+    (void)madvise(base, count, MADV_DONTNEED);
+}
+
 void clinux_release_free_memory(void) { (void)malloc_trim(0); }

@@ -268,9 +268,7 @@ int clinux_udp_enable_tos(int fd, int family) {
     return error;
 }
 
-int clinux_udp_share_port(int fd, int on) {
-    return set_int(fd, SOL_SOCKET, SO_REUSEPORT, on);
-}
+int clinux_udp_share_port(int fd) { return set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1); }
 
 int clinux_udp_set_mark(int fd, uint32_t mark) {
     return set_int(fd, SOL_SOCKET, SO_MARK, (int)mark);
@@ -285,6 +283,13 @@ int clinux_udp_set_filter(int fd, const struct sock_filter *program, size_t leng
         .len = (unsigned short)length, .filter = (struct sock_filter *)program};
     if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &whole, sizeof whole) < 0) return -errno;
     return 0;
+}
+
+int clinux_udp_choose_socket(int fd, const struct sock_filter *program, size_t length) {
+    struct sock_fprog whole = {
+        .len = (unsigned short)length, .filter = (struct sock_filter *)program};
+    int result = setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &whole, sizeof whole);
+    return result < 0 ? -errno : 0;
 }
 
 int clinux_udp_set_buffers(int fd, int receive, int send) {

@@ -28,7 +28,7 @@ package enum WireGuardService {
         let tun = try TunDevice(options)
         try Netlink().setMTU(tun.name, defaultMTU)
         let tunnel = try TunnelInterface(
-            tun: tun, sockets: try UnderlaySockets(port: 0, queues: packetPath.queues),
+            tun: tun, sockets: try packetPath.openSockets(port: 0),
             mtu: Int(defaultMTU), follow: try InterfaceMTU(of: tun.name), suite: suite,
             options: packetPath, logger: logger,
             onEnd: { endedContinuation.yield("the interface was deleted") })

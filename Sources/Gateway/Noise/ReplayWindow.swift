@@ -9,41 +9,52 @@ import Synchronization
 /// stretch is refused. One compare-and-exchange decides, so that no counter is ever accepted
 /// twice, whatever the order in which threads look.
 ///
-/// 2 KiB. `accept` is for after the packet has proved authentic; nothing else may move the
+/// Each residue of a counter modulo `classes` has a window of its own. A sender that numbers one
+/// by one moves all alike; ours gives different residues to messages that may overtake each other
+/// on the way (`CounterClasses` of room Tunnel).
+///
+/// 4 KiB. `accept` is for after the packet has proved authentic; nothing else may move the
 /// window.
 package struct ReplayWindow: ~Copyable {
     @usableFromInline typealias Word = Atomic<UInt64>
 
-    /// Words in the ring, and counters of which one word keeps a bit; powers of two.
-    @usableFromInline static var words: UInt64 { 256 }
+    @inlinable package static var classes: UInt64 { 8 }
+    /// Words in the ring of a class, and counters of which one word keeps a bit; all three are
+    /// powers of two.
+    @usableFromInline static var words: UInt64 { 64 }
     @usableFromInline static var bits: UInt64 { 32 }
+    /// From a block of counters that have a word in each class to the next.
+    @usableFromInline static var span: UInt64 { classes * bits }
 
-    /// How far behind the greatest counter one may always be: the ring less the word being
-    /// filled.
-    @inlinable package static var size: UInt64 { (words - 1) * bits }
+    /// How far behind the greatest counter of its class one may always be: the ring less the word
+    /// being filled.
+    @inlinable package static var size: UInt64 { (words - 1) * span }
 
     /// Counters from here on are refused: the upper half of a word would not hold their stretch.
-    /// A session would have to carry 195,000,000,000 messages a second to get there before
+    /// A session would have to carry 48,000,000,000 messages a second to get there before
     /// RejectAfterTime ends it.
-    @inlinable package static var limit: UInt64 { words * bits << 32 }
+    @inlinable package static var limit: UInt64 { words * span << 32 }
 
-    /// The upper half is the number of the stretch, the lower half the bits.
-    @usableFromInline let ring: UnsafeMutablePointer<Word>
-    /// The greatest block of `bits` counters that anything was accepted of.
-    @usableFromInline let greatest = Atomic<UInt64>(0)
+    /// Ring after ring. Of each word the upper half is the number
+    /// of the stretch, the lower half the bits.
+    @usableFromInline let rings: UnsafeMutablePointer<Word>
+    /// Of each class the greatest block that anything was accepted of.
+    @usableFromInline let greatest: UnsafeMutablePointer<Word>
 
     package init() {
-        ring = .allocate(capacity: Int(Self.words))
-        for i in 0..<Int(Self.words) { (ring + i).initialize(to: Word(0)) }
+        let (classes, words) = (Int(Self.classes), Int(Self.words))
+        rings = .allocate(capacity: classes * (words + 1))
+        for i in 0..<classes * (words + 1) { (rings + i).initialize(to: Word(0)) }
+        greatest = rings + classes * words
     }
 
-    deinit { ring.deallocate() }
+    deinit { rings.deallocate() }
 
     /// Whether `counter` would be accepted: within the window, not seen, not past the limit.
     @inlinable
     package func check(_ counter: UInt64) -> Bool {
         guard isWithin(counter) else { return false }
-        let word = ring[Self.slot(counter)].load(ordering: .relaxed)
+        let word = rings[Self.slot(counter)].load(ordering: .relaxed)
         let stretch = Self.stretch(counter)
         return word >> 32 < stretch
             || word >> 32 == stretch && word & Self.bit(counter) == 0
@@ -56,34 +67,34 @@ package struct ReplayWindow: ~Copyable {
         let stretch = Self.stretch(counter)
         let bit = Self.bit(counter)
         let slot = Self.slot(counter)
-        var word = ring[slot].load(ordering: .relaxed)
+        var word = rings[slot].load(ordering: .relaxed)
         while true {
             let known = word >> 32
             guard known <= stretch else { return false }
             let marked = known == stretch ? word | bit : stretch << 32 | bit
             guard marked != word else { return false }
-            let (isMarked, found) = ring[slot].weakCompareExchange(
+            let (isMarked, found) = rings[slot].weakCompareExchange(
                 expected: word, desired: marked, ordering: .relaxed)
             if isMarked { break }
             word = found
         }
-        moveOn(to: counter / Self.bits)
+        moveOn(to: Self.block(counter), in: Self.number(counter))
         return true
     }
 
     @inlinable @inline(__always)
     func isWithin(_ counter: UInt64) -> Bool {
         guard counter < Self.limit else { return false }
-        let block = counter / Self.bits
-        let last = greatest.load(ordering: .relaxed)
+        let block = Self.block(counter)
+        let last = greatest[Self.number(counter)].load(ordering: .relaxed)
         return block >= last || last - block < Self.words
     }
 
     @inlinable @inline(__always)
-    func moveOn(to block: UInt64) {
-        var last = greatest.load(ordering: .relaxed)
+    func moveOn(to block: UInt64, in number: Int) {
+        var last = greatest[number].load(ordering: .relaxed)
         while block > last {
-            let (isMoved, found) = greatest.weakCompareExchange(
+            let (isMoved, found) = greatest[number].weakCompareExchange(
                 expected: last, desired: block, ordering: .relaxed)
             if isMoved { return }
             last = found
@@ -91,13 +102,21 @@ package struct ReplayWindow: ~Copyable {
     }
 
     @inlinable @inline(__always)
-    static func stretch(_ counter: UInt64) -> UInt64 { counter / (words * bits) }
-
-    @inlinable @inline(__always)
-    static func slot(_ counter: UInt64) -> Int {
-        Int(truncatingIfNeeded: counter / bits & (words - 1))
+    static func number(_ counter: UInt64) -> Int {
+        Int(truncatingIfNeeded: counter & (classes - 1))
     }
 
     @inlinable @inline(__always)
-    static func bit(_ counter: UInt64) -> UInt64 { 1 << (counter & (bits - 1)) }
+    static func block(_ counter: UInt64) -> UInt64 { counter / span }
+
+    @inlinable @inline(__always)
+    static func stretch(_ counter: UInt64) -> UInt64 { counter / (span * words) }
+
+    @inlinable @inline(__always)
+    static func slot(_ counter: UInt64) -> Int {
+        Int(truncatingIfNeeded: block(counter) & (words - 1)) | number(counter) &* Int(words)
+    }
+
+    @inlinable @inline(__always)
+    static func bit(_ counter: UInt64) -> UInt64 { 1 << (counter / classes & (bits - 1)) }
 }

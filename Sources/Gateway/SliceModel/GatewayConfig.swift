@@ -58,6 +58,8 @@ package struct GatewayConfig: Hashable, Sendable {
         package var cpus: [Int] = []
         /// How long at most a packet thread asks for more before it sleeps.
         package var busyPoll = Nanoseconds.microseconds(100)
+        /// The outer DSCP of packets of flows that send little; 0: none.
+        package var sparseDSCP = 3
 
         package init() {}
     }

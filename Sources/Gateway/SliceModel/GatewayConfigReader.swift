@@ -75,6 +75,8 @@ enum GatewayConfigReader {
             tunnel.busyPoll = object.optional(
                 "busyPoll", .duration(.seconds(0) ... .milliseconds(10)),
                 default: tunnel.busyPoll)
+            tunnel.sparseDSCP = object.optional(
+                "sparseDSCP", .int(0...63), default: tunnel.sparseDSCP)
             return tunnel
         }
     }

@@ -120,8 +120,10 @@ package final class Device {
             inAll: .init(perSecond: 100_000, burst: 10_000))
     }
 
+    /// `lanes`: how many threads send packets at the same time.
     package init(
-        limits: Limits = Limits(), suite: TransportSuite = .chaChaPoly, entropy: Entropy = .system
+        limits: Limits = Limits(), suite: TransportSuite = .chaChaPoly, lanes: Int = 1,
+        entropy: Entropy = .system
     ) {
         self.limits = limits
         self.suite = suite
@@ -130,7 +132,7 @@ package final class Device {
         refusals = Array(repeating: 0, count: HandshakeRefusal.allCases.count)
         forwarding = .allocate(capacity: 1)
         // At most three sessions and a pending handshake a peer, so at most half full.
-        forwarding.initialize(to: Forwarding(sessionCapacity: limits.peers * 8))
+        forwarding.initialize(to: Forwarding(sessionCapacity: limits.peers * 8, lanes: lanes))
         slotsInUse = SlotSet(count: forwarding.pointee.sessions.slotCount)
         publishRoutes()
         effects.removeAll()
@@ -215,7 +217,8 @@ package final class Device {
         }
         let mtu = forwarding.pointee.mtu.load(ordering: .relaxed)
         let padded = Padding.length(packet.count, mtu: mtu)
-        guard let counter = session.pointee.takeCounter() else {
+        let stride = forwarding.pointee.counterStride
+        guard let counter = session.pointee.takeCounter(stride: stride) else {
             beginHandshake(peer, now: now, retry: false)
             return
         }

@@ -32,9 +32,12 @@ package struct Forwarding: ~Copyable {
     package let routes = Atomic<UnsafeMutablePointer<Routes>?>(nil)
     /// The inner MTU: padding never goes beyond it (paper 5.4.6).
     package let mtu = Atomic<Int>(1420)
+    /// See `CounterClasses`.
+    package let counterStride: UInt64
 
-    package init(sessionCapacity: Int) {
+    package init(sessionCapacity: Int, lanes: Int = 1) {
         sessions = SessionTable(capacity: sessionCapacity)
+        counterStride = CounterClasses.stride(lanes: lanes)
     }
 }
 

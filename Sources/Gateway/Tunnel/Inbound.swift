@@ -19,9 +19,12 @@ package struct Inbound: ~Copyable {
     }
 
     private static let maxEvents = 64
+    private static let sparseCapacity = 128
 
     private let forwarding: UnsafeMutablePointer<Forwarding>
     package var coalescer: Coalescer
+    /// For packets that are written before those.
+    package var sparse: Coalescer
     /// Has to be widened by whoever sees that there is much to do.
     package var cipher = TransportCipher()
     package let drops: PacketDrops
@@ -40,6 +43,7 @@ package struct Inbound: ~Copyable {
         self.counters = counters
         drops = counters.drops
         coalescer = Coalescer(capacity: capacity, coalesceUDP: coalesceUDP)
+        sparse = Coalescer(capacity: Self.sparseCapacity, coalesceUDP: coalesceUDP)
         events = .allocate(capacity: Self.maxEvents)
     }
 
@@ -51,7 +55,7 @@ package struct Inbound: ~Copyable {
     /// `tos` is the outer one, for ECN (RFC 6040).
     package mutating func receive(
         _ message: UnsafeMutableRawBufferPointer, from source: IPEndpoint, tos: UInt8,
-        now: Instant
+        isSparse: Bool = false, now: Instant
     ) -> Verdict {
         guard let type = MessageType.peek(UnsafeRawBufferPointer(message)),
             let base = message.baseAddress
@@ -60,15 +64,19 @@ package struct Inbound: ~Copyable {
             return .consumed
         }
         guard type == .transport else { return .handshake }
-        guard coalescer.packetCount < coalescer.capacity else { return .full }
-        if let drop = open(base, message.count, source, tos, now) { drops.add(drop) }
+        if isSparse {
+            guard sparse.packetCount < sparse.capacity else { return .full }
+        } else {
+            guard coalescer.packetCount < coalescer.capacity else { return .full }
+        }
+        if let drop = open(base, message.count, source, tos, isSparse, now) { drops.add(drop) }
         return .consumed
     }
 
     @inline(__always)
     private mutating func open(
         _ base: UnsafeMutableRawPointer, _ count: Int, _ source: IPEndpoint, _ tos: UInt8,
-        _ now: Instant
+        _ isSparse: Bool, _ now: Instant
     ) -> PacketDrop? {
         let (index, counter) = TransportMessage.readHeader(at: base)
         guard let session = forwarding.pointee.sessions.find(index) else { return .unknownIndex }
@@ -84,7 +92,8 @@ package struct Inbound: ~Copyable {
 
         // Authentic from here on: whatever the inner packet is, the peer is alive and there.
         let path = session.pointee.peer
-        noticeSource(path, source, now)
+        let plain = count &- TransportMessage.overhead
+        noticeSource(path, source, isKeepalive: plain == 0, now)
         if !session.pointee.confirmed.load(ordering: .relaxed) {
             note(.confirmed(localIndex: index))
         }
@@ -93,20 +102,20 @@ package struct Inbound: ~Copyable {
         {
             note(.rekey(peer: path.pointee.number))
         }
-        let plain = count &- TransportMessage.overhead
         path.pointee.markReceived(now, data: plain > 0)
         guard plain > 0 else {
             path.pointee.countReceived(bytes: count, packets: 0)
             return nil
         }
         path.pointee.countReceived(bytes: count, packets: 1)
-        return deliver(UnsafeMutableRawBufferPointer(start: body, count: plain), path, tos)
+        return deliver(
+            UnsafeMutableRawBufferPointer(start: body, count: plain), path, tos, isSparse)
     }
 
     @inline(__always)
     private mutating func deliver(
         _ plain: UnsafeMutableRawBufferPointer, _ path: UnsafeMutablePointer<PeerPath>,
-        _ tos: UInt8
+        _ tos: UInt8, _ isSparse: Bool
     ) -> PacketDrop? {
         guard let ip = try? IPPacket(UnsafeRawBufferPointer(plain), padded: true) else {
             return .malformedInner
@@ -115,7 +124,7 @@ package struct Inbound: ~Copyable {
         guard owner(ip) == path.pointee.number else { return .sourceNotAllowed }
         let packet = UnsafeMutableRawBufferPointer(rebasing: plain[..<ip.totalLength])
         if tos & 3 != 0, !ECN.apply(outer: tos, to: packet) { return .congestionMarked }
-        _ = coalescer.add(packet)
+        _ = isSparse ? sparse.add(packet) : coalescer.add(packet)
         return nil
     }
 
@@ -129,7 +138,8 @@ package struct Inbound: ~Copyable {
 
     @inline(__always)
     private mutating func noticeSource(
-        _ path: UnsafeMutablePointer<PeerPath>, _ source: IPEndpoint, _ now: Instant
+        _ path: UnsafeMutablePointer<PeerPath>, _ source: IPEndpoint, isKeepalive: Bool,
+        _ now: Instant
     ) {
         if let known = path.pointee.endpoint.load(ordering: .acquiring) {
             if known.pointee == source {
@@ -137,9 +147,9 @@ package struct Inbound: ~Copyable {
                 return
             }
             // A peer with several queues sends from several ports, and lets us hear from its
-            // listening port in between.
-            if known.pointee.address == source.address, known.pointee.scope == source.scope,
-                path.pointee.isEndpointAlive(now)
+            // listening port in between: keepalives come from nowhere else.
+            if !isKeepalive, known.pointee.address == source.address,
+                known.pointee.scope == source.scope, path.pointee.isEndpointAlive(now)
             {
                 return
             }

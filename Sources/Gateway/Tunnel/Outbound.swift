@@ -35,6 +35,10 @@ package struct Outbound: ~Copyable {
     private var segmenter: Segmenter?
     private var current = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     private var path: UnsafeMutablePointer<PeerPath>?
+    /// The current packet is of a sparse flow.
+    private var isSparse = false
+    /// What its messages have in the outer TOS for that.
+    private let sparseTOS: UInt8
 
     package let staging: UnsafeMutableRawPointer
     private var stagingUsed = 0
@@ -47,15 +51,21 @@ package struct Outbound: ~Copyable {
     package private(set) var eventCount = 0
     /// These packets leave from another port than the listening one.
     private let isFromSidePort: Bool
+    private let counterStride: UInt64
+    private let counterOffset: UInt64
 
-    /// `forwarding` must outlive this.
+    /// `forwarding` must outlive this. Lanes but the first send from a port of their own.
+    /// `sparseTOS`: the outer DSCP of messages of sparse flows, in its place in the TOS.
     package init(
         forwarding: UnsafeMutablePointer<Forwarding>, counters: DropCounters = DropCounters(),
-        batchBytes: Int = 524_288, batchGroups: Int = 64, isFromSidePort: Bool = false
+        batchBytes: Int = 524_288, batchGroups: Int = 64, lane: Int = 0, sparseTOS: UInt8 = 0
     ) {
         self.forwarding = forwarding
         self.counters = counters
-        self.isFromSidePort = isFromSidePort
+        isFromSidePort = lane > 0
+        counterStride = forwarding.pointee.counterStride
+        counterOffset = CounterClasses.offset(lane: lane, stride: counterStride)
+        self.sparseTOS = sparseTOS
         drops = counters.drops
         batch = SendBatch(capacity: batchBytes, groups: batchGroups)
         staging = .allocate(byteCount: Self.stagingBytes, alignment: 64)
@@ -80,8 +90,9 @@ package struct Outbound: ~Copyable {
     }
 
     /// Takes what one read of the TUN queue returned, virtio header first. The buffer is
-    /// modified, and must stay until `.done`.
-    package mutating func begin(_ read: UnsafeMutableRawBufferPointer) {
+    /// modified, and must stay until `.done`. `isSparse`: see `SparseFlows`.
+    package mutating func begin(_ read: UnsafeMutableRawBufferPointer, isSparse: Bool = false) {
+        self.isSparse = isSparse
         segmenter = nil
         current = UnsafeMutableRawBufferPointer(start: nil, count: 0)
         guard let base = read.baseAddress, read.count > VirtioNetHeader.size else {
@@ -125,6 +136,8 @@ package struct Outbound: ~Copyable {
         let mtu = forwarding.pointee.mtu.load(ordering: .relaxed)
         let key = session.pointee.sendKey
         let remoteIndex = session.pointee.remoteIndex
+        let mark = isSparse ? sparseTOS : 0
+        let offset = isSparse ? counterOffset &+ 1 : counterOffset
         var hasSealed = false
         var progress = Progress.done
 
@@ -133,12 +146,14 @@ package struct Outbound: ~Copyable {
             guard let packet = current.baseAddress else { break }
             let padded = Padding.length(current.count, mtu: mtu)
             let count = padded &+ TransportMessage.overhead
-            let tos = ECN.encapsulate(trafficClass(packet))
+            let tos = ECN.encapsulate(trafficClass(packet)) | mark
             guard let place = batch.place(count, for: path, to: endpoint, tos: tos) else {
                 progress = .batchFull
                 break
             }
-            guard let counter = session.pointee.takeCounter() else {
+            guard
+                let counter = session.pointee.takeCounter(stride: counterStride, offset: offset)
+            else {
                 // The place stays in the batch: it must hold something that nobody accepts.
                 place.initializeMemory(as: UInt8.self, repeating: 0, count: count)
                 _ = dropRest(.noNonce)

@@ -16,6 +16,7 @@ package struct Session: ~Copyable {
     package let sendKey: TransportKey
     package let receiveKey: TransportKey
     package let replayWindow = ReplayWindow()
+    /// The first of the next counters, of which one message takes one.
     package let sendCounter = Atomic<UInt64>(0)
     /// False while a responder has not seen data under these keys: it must not send with them
     /// (5.4.5, key confirmation).
@@ -57,10 +58,14 @@ package struct Session: ~Copyable {
         now - created < WireGuard.rejectAfterTime
     }
 
-    /// The next nonce, or nil when there are none left (RejectAfterMessages).
-    @inlinable package func takeCounter() -> UInt64? {
-        let counter = sendCounter.wrappingAdd(1, ordering: .relaxed).oldValue
-        return counter < sendKey.suite.rejectAfterMessages ? counter : nil
+    /// The next nonce, or nil when there are none left (RejectAfterMessages). The stride is the
+    /// same for all who send, see `CounterClasses`.
+    @inlinable package func takeCounter(stride: UInt64, offset: UInt64 = 0) -> UInt64? {
+        let first = sendCounter.wrappingAdd(stride, ordering: .relaxed).oldValue
+        if first < sendKey.suite.rejectAfterMessages &- offset { return first &+ offset }
+        // However often it is asked for, it does not begin again.
+        sendCounter.wrappingSubtract(stride, ordering: .relaxed)
+        return nil
     }
 
     /// Paper 6.2: the initiator renews after RekeyAfterTime or RekeyAfterMessages of sending.

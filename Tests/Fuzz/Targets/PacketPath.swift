@@ -89,21 +89,21 @@ private final class InboundScript {
         buffer.copyBytes(from: message)
         buffers.append(buffer)
         let before = outcome
+        let isSparse = step.operation & 0x80 != 0
         var verdict = inbound.receive(
-            buffer, from: source, tos: step.operation >> 4, now: now)
+            buffer, from: source, tos: step.operation >> 4, isSparse: isSparse, now: now)
         if verdict == .full {
             precondition(outcome == before, "a message that is to come again was counted")
             drainGroups()
             verdict = inbound.receive(
-                buffer, from: source, tos: step.operation >> 4, now: now)
+                buffer, from: source, tos: step.operation >> 4, isSparse: isSparse, now: now)
             precondition(verdict == .consumed, "full after a reset")
         }
         if verdict == .handshake {
             precondition(message[0] != 4 && outcome.received == before.received)
             return
         }
-        let packets =
-            inbound.coalescer.packetCount - (before.drained == drained ? before.packets : 0)
+        let packets = waiting - (before.drained == drained ? before.packets : 0)
         precondition(packets == 0 || packets == 1)
         let drops = outcome.drops - before.drops
         let received = outcome.received - before.received
@@ -137,9 +137,10 @@ private final class InboundScript {
             messagesReceived += 1
         }
         return Outcome(
-            drops: drops, received: messagesReceived, packets: inbound.coalescer.packetCount,
-            drained: drained)
+            drops: drops, received: messagesReceived, packets: waiting, drained: drained)
     }
+
+    private var waiting: Int { inbound.sparse.packetCount + inbound.coalescer.packetCount }
 
     private var lastBytes: UInt64 = 0
 
@@ -162,10 +163,18 @@ private final class InboundScript {
     }
 
     private func drainGroups() {
-        inbound.coalescer.close()
-        for i in 0..<inbound.coalescer.groupCount {
+        Self.drain(&inbound.sparse)
+        Self.drain(&inbound.coalescer)
+        drained += 1
+        for buffer in buffers.dropLast() { buffer.deallocate() }
+        buffers.removeFirst(max(0, buffers.count - 1))
+    }
+
+    private static func drain(_ coalescer: inout Coalescer) {
+        coalescer.close()
+        for i in 0..<coalescer.groupCount {
             var packet: [UInt8] = []
-            for slice in inbound.coalescer.group(i).dropFirst() {
+            for slice in coalescer.group(i).dropFirst() {
                 packet += UnsafeRawBufferPointer(start: slice.base, count: slice.count)
             }
             packet.withUnsafeBytes { bytes in
@@ -181,10 +190,7 @@ private final class InboundScript {
                     "a source that is not the peer's")
             }
         }
-        inbound.coalescer.reset()
-        drained += 1
-        for buffer in buffers.dropLast() { buffer.deallocate() }
-        buffers.removeFirst(max(0, buffers.count - 1))
+        coalescer.reset()
     }
 }
 
@@ -193,11 +199,16 @@ private final class OutboundScript {
     private let tunnel = EstablishedTunnel()
     private var outbound: Outbound
     private var now = EstablishedTunnel.created
+    /// The even one of the next two.
     private var nextCounter: UInt64 = 0
+    private var isSparse = false
+    private static let sparseTOS: UInt8 = 3 << 2
     private var mtu = 1420
 
     init() {
-        outbound = Outbound(forwarding: tunnel.forwarding, batchBytes: 70_000, batchGroups: 4)
+        outbound = Outbound(
+            forwarding: tunnel.forwarding, batchBytes: 70_000, batchGroups: 4,
+            sparseTOS: Self.sparseTOS)
     }
 
     static let seeds: [[UInt8]] =
@@ -213,6 +224,7 @@ private final class OutboundScript {
     func run(_ bytes: UnsafeRawBufferPointer) {
         var script = FuzzScript(bytes)
         while let step = script.next() {
+            isSparse = step.operation & 8 != 0
             switch step.operation & 7 {
             case 3:
                 mtu = 576 + Int(step.argument) * 16 + Int(step.argument & 15)
@@ -220,8 +232,9 @@ private final class OutboundScript {
             case 4: now = now + .seconds(Int64(step.argument))
             case 5:
                 // Nearly out of nonces: some segments go, the rest must not.
-                let left = min(UInt64(step.argument), WireGuard.rejectAfterMessages - nextCounter)
-                nextCounter = WireGuard.rejectAfterMessages - left
+                let end = WireGuard.rejectAfterMessages & ~1
+                let left = min(2 * UInt64(step.argument), end - min(end, nextCounter))
+                nextCounter = end - left
                 tunnel.session.pointee.sendCounter.store(nextCounter, ordering: .relaxed)
             case 1: read(step.bytes, to: [10, 0, 3, step.argument])
             case 2: read(step.bytes, to: [10, 0, 4, step.argument])
@@ -238,7 +251,7 @@ private final class OutboundScript {
         if buffer.count >= 30 {
             for (i, byte) in destination.enumerated() { buffer[26 + i] = byte }
         }
-        outbound.begin(buffer)
+        outbound.begin(buffer, isSparse: isSparse)
         var rounds = 0
         while true {
             rounds += 1
@@ -259,7 +272,8 @@ private final class OutboundScript {
             let group = outbound.batch.groups[i]
             precondition(group.offset + group.count <= outbound.batch.capacity)
             precondition(group.count <= SendBatch.maxGroupBytes)
-            precondition(group.tos & ~3 == 0, "DSCP leaked to the underlay")
+            let dscp = isSparse ? Self.sparseTOS : 0
+            precondition(group.tos & ~3 == dscp, "DSCP leaked to the underlay")
             var offset = 0
             var segments: Int32 = 0
             while offset < group.count {
@@ -275,15 +289,16 @@ private final class OutboundScript {
     }
 
     private func checkMessage(_ message: UnsafeRawBufferPointer) {
-        guard nextCounter < WireGuard.rejectAfterMessages else {
+        let expected = isSparse ? nextCounter | 1 : nextCounter
+        guard expected < WireGuard.rejectAfterMessages else {
             precondition(message.allSatisfy { $0 == 0 }, "sent without a nonce")
             return
         }
         guard let (counter, plain) = tunnel.open(message) else {
             preconditionFailure("the far end cannot open it")
         }
-        precondition(counter == nextCounter, "a nonce was left out or used twice")
-        nextCounter += 1
+        precondition(counter == expected, "a nonce was left out or used twice")
+        nextCounter += 2
         plain.withUnsafeBytes { bytes in
             guard let ip = try? IPPacket(bytes, padded: true) else {
                 preconditionFailure("no packet was sent")

@@ -52,8 +52,8 @@ void clinux_batch_get(const clinux_batch *batch, int i, struct clinux_received *
 // A bound UDP socket, or -errno. `family` 6 is dual stack. `share`: beside others at that port.
 // `port` 0 lets the kernel choose. Non-blocking on receive only by flag: sends wait for room.
 int clinux_udp_open(int family, uint16_t port, int share);
-// Whether further sockets may be bound to this one's port (SO_REUSEPORT): 0 or -errno.
-int clinux_udp_share_port(int fd, int on);
+// Lets further sockets be bound to this one's port (SO_REUSEPORT): 0 or -errno.
+int clinux_udp_share_port(int fd);
 // The port a socket is bound to, or -errno.
 int clinux_udp_port(int fd);
 // What a queue of a TUN device has at once: bytes read, or -errno (-EAGAIN when it is empty).
@@ -66,4 +66,7 @@ int clinux_udp_enable_tos(int fd, int family);
 int clinux_udp_set_mark(int fd, uint32_t mark);
 // A program that decides which datagrams are received (SO_ATTACH_FILTER); of no length: none does.
 int clinux_udp_set_filter(int fd, const struct sock_filter *program, size_t length);
+// A program that says which of the sockets at this one's port gets a datagram, by number in the
+// order in which they were bound (SO_ATTACH_REUSEPORT_CBPF).
+int clinux_udp_choose_socket(int fd, const struct sock_filter *program, size_t length);
 int clinux_udp_set_buffers(int fd, int receive, int send);

@@ -242,7 +242,7 @@ final class ControlThread {
         let old = sockets
         sockets = fresh
         loudSources = nil
-        for lane in shared.lanes { lane.move(to: fresh.listening[lane.number]) }
+        for lane in shared.lanes { lane.move(to: fresh) }
         formerSockets.append((shared.wantAttention(), old))
         packetThreads.interrupt()
     }

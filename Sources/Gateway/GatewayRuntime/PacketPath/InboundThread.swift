@@ -20,8 +20,8 @@ struct InboundThread: ~Copyable {
         self.shared = shared
         self.lane = lane
         self.inbound = inbound
-        waiting = .allocate(capacity: 2)
-        waiting.initialize(repeating: pollfd(), count: 2)
+        waiting = .allocate(capacity: 3)
+        waiting.initialize(repeating: pollfd(), count: 3)
     }
 
     deinit { waiting.deallocate() }
@@ -43,16 +43,15 @@ struct InboundThread: ~Copyable {
         if inbound.pointee.hasDrained, shared.hasFlood.load(ordering: .relaxed) {
             usleep(Self.gatherMicroseconds)
         }
-        let listening = lane.listening.load(ordering: .acquiring)
-        if lane.side < 0 {
-            inbound.pointee.wait(for: listening)
-        } else {
-            waiting[0] = pollfd(fd: listening, events: Int16(POLLIN), revents: 0)
-            waiting[1] = pollfd(fd: lane.side, events: Int16(POLLIN), revents: 0)
-            guard poll(waiting, 2, -1) > 0 else { return }
-            if waiting[0].revents != 0 { inbound.pointee.take(from: listening) }
-            if waiting[1].revents != 0 { inbound.pointee.take(from: lane.side) }
+        if inbound.pointee.hasDrained {
+            waiting[0] = pollfd(
+                fd: lane.listening.load(ordering: .acquiring), events: Int16(POLLIN), revents: 0)
+            waiting[1] = pollfd(
+                fd: lane.sparse.load(ordering: .acquiring), events: Int16(POLLIN), revents: 0)
+            waiting[2] = pollfd(fd: lane.side, events: Int16(POLLIN), revents: 0)
+            guard poll(waiting, 3, -1) > 0 else { return }
         }
+        inbound.pointee.take(drain: true)
     }
 
     private func park() {

@@ -23,8 +23,8 @@ struct OutboundThread: ~Copyable {
         self.inbound = inbound
         patience = Patience(shared.busyPoll)
         outbound = OutboundWork(shared, lane, forwarding: forwarding)
-        waiting = .allocate(capacity: 3)
-        waiting.initialize(repeating: pollfd(), count: 3)
+        waiting = .allocate(capacity: 4)
+        waiting.initialize(repeating: pollfd(), count: 4)
     }
 
     deinit { waiting.deallocate() }
@@ -48,36 +48,40 @@ struct OutboundThread: ~Copyable {
     }
 
     private mutating func serveBoth() -> Bool {
-        let listening = lane.listening.load(ordering: .acquiring)
-        if patience.isLeft() {
-            let came = inbound.pointee.take(from: listening)
-            let cameBeside = lane.side >= 0 && inbound.pointee.take(from: lane.side)
+        if outbound.hasBacklog || patience.isLeft() {
+            let came = inbound.pointee.take(drain: false)
             let taken = outbound.take()
-            if came || cameBeside || taken == .some { patience.renew() }
+            if came || taken == .some { patience.renew() }
             lane.duty.giveBackIfHeavy()
             return taken != .gone
         }
         patience.willSleep()
-        guard wait(beside: listening, lane.side) else { return true }
+        let isWoken = wait(
+            beside: lane.listening.load(ordering: .acquiring),
+            lane.sparse.load(ordering: .acquiring), lane.side)
+        guard isWoken else { return true }
         patience.wasWoken()
-        if waiting[1].revents != 0 { inbound.pointee.take(from: listening) }
-        if waiting[2].revents != 0 { inbound.pointee.take(from: lane.side) }
+        if (1...3).contains(where: { waiting[$0].revents != 0 }) {
+            inbound.pointee.take(drain: false)
+        }
         let isThere = waiting[0].revents == 0 || outbound.take() != .gone
         lane.duty.giveBackIfHeavy()
         return isThere
     }
 
     private mutating func serveUntilReleased() -> Bool {
-        guard wait(beside: lane.duty.released.fd, -1) else { return true }
+        if outbound.hasBacklog { return outbound.take() != .gone }
+        guard wait(beside: lane.duty.released.fd, -1, -1) else { return true }
         if waiting[1].revents != 0 { lane.duty.released.drain() }
         return waiting[0].revents == 0 || outbound.take() != .gone
     }
 
     /// Whether the TUN queue or a descriptor has something; poll(2) passes over negative ones.
-    private func wait(beside first: Int32, _ second: Int32) -> Bool {
+    private func wait(beside first: Int32, _ second: Int32, _ third: Int32) -> Bool {
         waiting[0] = pollfd(fd: lane.queue, events: Int16(POLLIN), revents: 0)
         waiting[1] = pollfd(fd: first, events: Int16(POLLIN), revents: 0)
         waiting[2] = pollfd(fd: second, events: Int16(POLLIN), revents: 0)
-        return poll(waiting, 3, -1) > 0
+        waiting[3] = pollfd(fd: third, events: Int16(POLLIN), revents: 0)
+        return poll(waiting, 4, -1) > 0
     }
 }

@@ -7,25 +7,45 @@ import Timing
 import Tunnel
 
 /// TUN to underlay, run to completion. For one thread.
+///
+/// Packets of sparse flows leave as soon as they are read; those of others wait while anything is
+/// left to read, in which a sparse flow's may be, if there has been any lately: what is read so far
+/// ahead has left the cache when its turn comes.
 struct OutboundWork: ~Copyable {
-    /// Reads before what was sealed is sent: enough to fill batches, few enough that the first
-    /// packet does not wait long for the last.
+    /// Reads before the thread looks at anything else: enough to fill batches, few enough that
+    /// others do not wait long.
     private static let readsPerRound = 64
     /// So much in a batch is about what one send carries.
     private static let trainBytes = 60_000
-    /// A packet of 64 KiB and its virtio header.
-    private static let readBytes = 65_536 + 64
+
+    /// Without a packet of a sparse flow for so long, nothing is read ahead. Who sends more seldom
+    /// does not mind the queue.
+    private static let looksAheadFor = Nanoseconds.seconds(1)
 
     /// What a look without waiting found.
     enum Taken { case some, none, gone }
+
+    /// What one turn has done so far.
+    private struct Round {
+        let now: Instant
+        /// Reads that it may make.
+        let limit: Int
+        var reads = 0
+        var bytes = 0
+
+        var mayRead: Bool { reads < limit }
+    }
 
     private let shared: TunnelShared
     private let lane: PacketLane
     private let tun: Int32
     private var outbound: Outbound
     private var sender: UDPSendBatch
-    private let buffer: UnsafeMutableRawPointer
+    private var ahead = ReadAhead()
+    private var sparseFlows = SparseFlows()
+    private var backlog = BacklogMemory()
     private var lastRound = Instant(nanoseconds: 0)
+    private var lastSparse = Instant(nanoseconds: 0)
     private var widening = CipherWidening()
 
     init(
@@ -35,17 +55,19 @@ struct OutboundWork: ~Copyable {
         self.lane = lane
         tun = lane.queue
         outbound = Outbound(
-            forwarding: forwarding, counters: lane.outboundDrops, isFromSidePort: lane.side >= 0)
+            forwarding: forwarding, counters: lane.outboundDrops, lane: lane.number,
+            sparseTOS: shared.sparseTOS)
         sender = UDPSendBatch(capacity: outbound.batch.groupCapacity)
-        buffer = .allocate(byteCount: Self.readBytes, alignment: 4096)
         _ = fcntl(tun, F_SETFL, fcntl(tun, F_GETFL) & ~O_NONBLOCK)
     }
 
-    deinit { buffer.deallocate() }
+    /// Whether something was read that has not been sent.
+    var hasBacklog: Bool { !ahead.isEmpty }
 
     /// Waits for a packet and sends what has come by then. False when the device is gone.
     mutating func wait() -> Bool {
-        let count = read(tun, buffer, Self.readBytes)
+        guard !hasBacklog, let place = ahead.place else { return take() != .gone }
+        let count = read(tun, place, ReadAhead.readBytes)
         if count > 0 {
             round(first: count, drain: true)
             return true
@@ -55,12 +77,18 @@ struct OutboundWork: ~Copyable {
 
     /// Sends what is there.
     mutating func take() -> Taken {
-        let count = clinux_read_now(tun, buffer, Self.readBytes)
-        if count > 0 {
-            round(first: count, drain: false)
+        let count = readNow()
+        if count > 0 || hasBacklog {
+            round(first: count, drain: hasBacklog)
             return .some
         }
         return count == -Int(EAGAIN) || count == -Int(EINTR) ? .none : .gone
+    }
+
+    /// Bytes at the place for the next read, or a negative errno.
+    private func readNow() -> Int {
+        guard let place = ahead.place else { return -Int(EAGAIN) }
+        return clinux_read_now(tun, place, ReadAhead.readBytes)
     }
 
     /// A lone packet leaves before anyone asks whether there is another, unless `drain`.
@@ -70,30 +98,56 @@ struct OutboundWork: ~Copyable {
         ProgramPages.shared.notePackets(now)
         let isLone = !drain && now - lastRound > InboundDuty.loneAfter
         lastRound = now
-        round(first: first, limit: isLone ? 1 : Self.readsPerRound, now: now)
+        var round = Round(now: now, limit: isLone ? 1 : Self.readsPerRound)
+        run(&round, first: first)
         shared.quiescence.leave(lane.outboundSeen)
+        lane.duty.noteRound(units: round.reads, bytes: round.bytes, now)
+        widening.noteRound(units: round.reads, bytes: round.bytes, &outbound.cipher)
+        backlog.noteRound(&ahead, now)
     }
 
-    private mutating func round(first: Int, limit: Int, now: Instant) {
-        var count = first
-        var reads = 0
-        var bytes = 0
-        while count > 0 {
-            reads += 1
-            bytes += count
-            outbound.begin(UnsafeMutableRawBufferPointer(start: buffer, count: count))
-            advance(now)
-            if reads == limit { break }
+    private mutating func run(_ round: inout Round, first: Int) {
+        readOn(&round, first: first)
+        while let oldest = ahead.oldest {
+            outbound.begin(oldest)
+            advance(round.now)
+            ahead.removeOldest()
             // A large packet fills a train by itself: what follows is better read while this one
             // is on its way. Its last segments, for which the train has no room, wait for those of
             // the next packet: alone they would cost as much as a train.
             if outbound.batch.used > Self.trainBytes { send(outbound.batch.fullGroups) }
-            count = clinux_read_now(tun, buffer, Self.readBytes)
+            guard round.mayRead else { break }
+            readOn(&round, first: readNow())
         }
         send()
         if outbound.hasNews { handOver() }
-        lane.duty.noteRound(units: reads, bytes: bytes, now)
-        widening.noteRound(units: reads, bytes: bytes, &outbound.cipher)
+    }
+
+    /// Takes in what is there, beginning with what was read already.
+    private mutating func readOn(_ round: inout Round, first: Int) {
+        var count = first
+        var hasSparse = false
+        while count > 0 {
+            round.reads += 1
+            round.bytes += count
+            let read = ahead.read(count)
+            let packet = UnsafeRawBufferPointer(read).dropFirst(VirtioNetHeader.size)
+            if sparseFlows.isSparse(UnsafeRawBufferPointer(rebasing: packet), now: round.now) {
+                outbound.begin(read, isSparse: true)
+                advance(round.now)
+                hasSparse = true
+                lastSparse = round.now
+            } else {
+                if hasSparse { send() }
+                hasSparse = false
+                ahead.keep(count)
+            }
+            guard round.mayRead else { break }
+            if hasBacklog, round.now - lastSparse > Self.looksAheadFor { break }
+            count = readNow()
+        }
+        // Alone they are sent with all the rest.
+        if hasSparse, hasBacklog { send() }
     }
 
     private mutating func advance(_ now: Instant) {

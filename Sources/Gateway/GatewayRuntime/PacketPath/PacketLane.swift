@@ -13,6 +13,8 @@ final class PacketLane: Sendable {
     /// does.
     let listening: Atomic<Int32>
     let family: Atomic<Int32>
+    /// The socket beside it, for sparse flows; -1: there is none.
+    let sparse: Atomic<Int32>
     /// The socket at this lane's own port; -1: it sends from the listening port.
     let side: Int32
 
@@ -36,6 +38,7 @@ final class PacketLane: Sendable {
         let socket = sockets.listening[number]
         listening = Atomic(socket.descriptor)
         family = Atomic(socket.family)
+        sparse = Atomic(sockets.sparse(ofQueue: number)?.descriptor ?? -1)
         side = sockets.side(ofQueue: number)?.descriptor ?? -1
         outboundDrops = DropCounters()
         inboundDrops = DropCounters()
@@ -45,8 +48,11 @@ final class PacketLane: Sendable {
     @inline(__always)
     var sending: Int32 { side >= 0 ? side : listening.load(ordering: .relaxed) }
 
-    func move(to socket: UDPSocket) {
+    func move(to sockets: UnderlaySockets) {
+        let socket = sockets.listening[number]
         family.store(socket.family, ordering: .sequentiallyConsistent)
+        sparse.store(
+            sockets.sparse(ofQueue: number)?.descriptor ?? -1, ordering: .sequentiallyConsistent)
         listening.store(socket.descriptor, ordering: .sequentiallyConsistent)
     }
 

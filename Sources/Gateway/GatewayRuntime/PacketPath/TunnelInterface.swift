@@ -29,10 +29,9 @@ package final class TunnelInterface: Sendable {
         onEnd: @escaping @Sendable () -> Void = {}
     ) throws(LinuxError) {
         name = tun.name
-        let shared = try TunnelShared(
-            tun: tun, sockets: sockets, busyPoll: options.busyPoll)
+        let shared = try TunnelShared(tun: tun, sockets: sockets, options: options)
         self.shared = shared
-        let device = UnsafeTransfer(Device(limits: limits, suite: suite))
+        let device = UnsafeTransfer(Device(limits: limits, suite: suite, lanes: shared.lanes.count))
         device.value.setMTU(mtu)
         let forwarding = device.value.forwarding
         let firstSockets = Handover(sockets)

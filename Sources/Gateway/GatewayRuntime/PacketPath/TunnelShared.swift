@@ -9,6 +9,7 @@ final class TunnelShared: Sendable {
     let mailbox: ControlMailbox
     let quiescence: Quiescence
     let busyPoll: Nanoseconds
+    let sparseTOS: UInt8
     let stopping = Atomic<Bool>(false)
     /// Initiations come in a flood: threads let some gather before they look.
     let hasFlood = Atomic<Bool>(false)
@@ -21,10 +22,11 @@ final class TunnelShared: Sendable {
     let attentionWanted = Atomic<UInt64>(0)
 
     init(
-        tun: TunDevice, sockets: UnderlaySockets, busyPoll: Nanoseconds
+        tun: TunDevice, sockets: UnderlaySockets, options: PacketPathOptions
     ) throws(LinuxError) {
         self.tun = tun
-        self.busyPoll = busyPoll
+        busyPoll = options.busyPoll
+        sparseTOS = options.sparseTOS
         mailbox = try ControlMailbox()
         var lanes: [PacketLane] = []
         for (number, queue) in tun.queues.enumerated() {

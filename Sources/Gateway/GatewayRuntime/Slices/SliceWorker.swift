@@ -228,7 +228,7 @@ actor SliceWorker {
 
     private func openSockets(_ port: UInt16) throws -> UnderlaySockets {
         do throws(LinuxError) {
-            return try UnderlaySockets(port: port, queues: environment.packetPath.queues)
+            return try environment.packetPath.openSockets(port: port)
         } catch {
             guard error.errno == EADDRINUSE else { throw error }
             throw SliceFailure(

@@ -42,23 +42,25 @@ package final class UDPSocket: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Several sockets at one port, among which the kernel spreads what comes by its addresses and
-    /// ports (SO_REUSEPORT, socket(7)). EADDRINUSE as with one: the first is bound alone, and
-    /// nobody else may join them afterwards.
+    /// Several sockets at one port (SO_REUSEPORT, socket(7)); `divide` says which gets what.
+    /// EADDRINUSE as with one: the first is bound alone.
+    ///
+    /// The option stays on: the kernel looks at it with each datagram, and without it gives all to
+    /// one of them. So another program of the same user may join later, if it asks for that, and
+    /// gets nothing, as none of it is for a socket of its number.
     package static func open(port: UInt16, count: Int) throws(LinuxError) -> [UDPSocket] {
         let first = try UDPSocket(port: port)
         guard count > 1 else { return [first] }
         var all = [first]
-        try first.setShared(true)
+        try first.share()
         for _ in 1..<count {
             all.append(try UDPSocket(port: first.port, besideOthers: true))
         }
-        for socket in all { try socket.setShared(false) }
         return all
     }
 
-    private func setShared(_ on: Bool) throws(LinuxError) {
-        let result = clinux_udp_share_port(descriptor, on ? 1 : 0)
+    private func share() throws(LinuxError) {
+        let result = clinux_udp_share_port(descriptor)
         if result < 0 {
             throw LinuxError("share UDP port", "\(port)", errno: -result)
         }

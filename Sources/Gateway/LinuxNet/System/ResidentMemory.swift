@@ -11,4 +11,9 @@ package enum ResidentMemory {
     /// Gives back what was freed and lies between what was not: the allocator keeps it otherwise,
     /// and reading a large manifest takes many times what is kept of it.
     package static func releaseFreeMemory() { clinux_release_free_memory() }
+
+    /// Lets go of what is in whole pages from `base` on; they read as zeros until written again.
+    package static func release(_ base: UnsafeMutableRawPointer, count: Int) {
+        clinux_release_pages(base, count)
+    }
 }
