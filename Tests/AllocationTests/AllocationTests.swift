@@ -110,13 +110,13 @@ struct AllocationTests {
     @Test(arguments: [false, true])
     func readsInOrder(v6: Bool) {
         let packet = EstablishedTunnel.builder(v6: v6, fromFar: false).udp(1, 2, [1, 2, 3])
-        var flows = SparseFlows()
+        var flows = SparseFlows(seed: 1)
         var ahead = ReadAhead()
         var (sparse, kept) = (0, 0)
         packet.withUnsafeBytes { bytes in
             let counts = counting {
                 for _ in 0..<Self.packets {
-                    if flows.isSparse(bytes, now: now) {
+                    if flows.isSparse(bytes, ahead: ahead, now: now) {
                         sparse += 1
                         continue
                     }

@@ -94,7 +94,7 @@ def test_what_is_older_than_the_window_is_refused(pair):
     sent = [content("old", 100 + n) for n in range(3)]
     with bound_udp(pair.right.namespace, pair.inner(1)) as server:
         messages = record_datagrams(pair, server, sent)
-        # 17,000 more: our window is 8,128, as Linux's is.
+        # 17,000 more: our window is 16,128, Linux's half of that.
         with make_socket(pair.left.namespace, socket.AF_INET, socket.SOCK_DGRAM) as client:
             for _ in range(170):
                 for _ in range(100):

@@ -166,6 +166,21 @@ def test_what_grows_heavy_stays_in_order(pair, server, which):
     assert in_order(arrivals(server, 8 * 40))
 
 
+def test_what_was_sparse_for_long_stays_in_order(pair, server):
+    """Hundreds of lone datagrams, each a message of its own, and then bulk."""
+    flow = Sender(pair, server, 1)
+    with Tap(pair.left.namespace) as tap:
+        with stopped(pair.right):
+            for n in range(300):
+                flow.send(1, 64)
+                wait_until(lambda: len(tap.messages(True, kind=4)) > n, 10, "it to leave")
+            flow.send(60, SIZE)
+            wait_until(lambda: segments(tap, 0) >= 30, 10, "the bulk to leave")
+        came = arrivals(server, 360)
+        assert small(tap, SPARSE_TOS) >= 300
+    assert in_order(came) and len(came) == 360
+
+
 def test_a_stock_peer_takes_it(lab):
     """Both ways with wireguard-go: it minds neither the DSCP nor the counters left out."""
     pair = Pair(lab, ("ours", "theirs"))

@@ -19,7 +19,7 @@ from lab import LabError, wait_until
 
 CLONE_NEWNET = 0x40000000
 BLOCK = 1 << 16
-SPARSE_TOS = 3 << 2  # outside, of flows that send little
+SPARSE_TOS = 7 << 2  # outside, of flows that send little
 _libc = ctypes.CDLL(None, use_errno=True)
 
 

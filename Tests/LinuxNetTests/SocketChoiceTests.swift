@@ -7,7 +7,7 @@ import Testing
 /// Which of the sockets at one port gets what.
 @Suite(.enabled(if: isRoot, "needs root: it sends in a namespace of its own"))
 struct SocketChoiceTests {
-    private static let tos: UInt8 = 3 << 2
+    private static let tos: UInt8 = 7 << 2
 
     /// From an address and some ports with a type of service each: what which socket received, as
     /// the number of the sender's port and the type of service.
@@ -17,7 +17,8 @@ struct SocketChoiceTests {
         let namespace = try NetworkNamespace.anonymous()
         let traffic = Traffic(in: namespace)
         let sockets = try namespace.run { () throws(LinuxError) in
-            let all = try UDPSocket.open(port: 0, count: sparseTOS > 0 ? 2 * queues : queues)
+            let all = try UDPSocket.open(
+                port: 0, count: queues, sparse: sparseTOS > 0 ? queues : 0)
             try UDPSocket.divide(all, sparseTOS: sparseTOS)
             return all
         }
@@ -49,8 +50,8 @@ struct SocketChoiceTests {
 
     @Test(arguments: ["127.0.0.2", "::1"])
     func oneQueue(address: String) throws {
-        let plain: [UInt8] = [0, 1, 2, 3, 2 << 2, 7 << 2, 46 << 2, 35 << 2]
-        let sparse: [UInt8] = [12, 13, 14, 15]
+        let plain: [UInt8] = [0, 1, 2, 3, 3 << 2, 6 << 2, 46 << 2, 39 << 2]
+        let sparse: [UInt8] = [28, 29, 30, 31]
         let found = try received(queues: 1, from: address, tos: plain + sparse, ports: 2)
         #expect(found[0] == [0, 1].flatMap { n in plain.map { [n, $0] } })
         #expect(found[1] == [0, 1].flatMap { n in sparse.map { [n, $0] } })
@@ -67,12 +68,35 @@ struct SocketChoiceTests {
         }
     }
 
+    /// As the gateways of a slice send: all from one port.
+    @Test func byAddress() throws {
+        let namespace = try NetworkNamespace.anonymous()
+        let traffic = Traffic(in: namespace)
+        let sockets = try namespace.run { () throws(LinuxError) in
+            let all = try UDPSocket.open(port: 0, count: 4)
+            try UDPSocket.divide(all)
+            return all
+        }
+        for host in 2..<130 {
+            let fd = try traffic.udp("127.0.0.\(host)", port: 51_820).fd
+            try #require(traffic.send(fd, [1], to: "127.0.0.1", port: sockets[0].port) == 0)
+        }
+        let counts = sockets.map { socket in
+            var bytes = [UInt8](repeating: 0, count: 8)
+            var count = 0
+            while recv(socket.descriptor, &bytes, 8, 0x40) == 1 { count += 1 }  // MSG_DONTWAIT
+            return count
+        }
+        // None has as few as this by chance: 32 each are expected.
+        #expect(counts.reduce(0, +) == 128 && counts.allSatisfy { $0 > 8 }, "\(counts)")
+    }
+
     /// Whoever joins gets nothing that comes, and nobody may bind there unless it asks to join.
     @Test func others() throws {
         let namespace = try NetworkNamespace.anonymous()
         let traffic = Traffic(in: namespace)
         let sockets = try namespace.run { () throws(LinuxError) in
-            let all = try UDPSocket.open(port: 0, count: 2)
+            let all = try UDPSocket.open(port: 0, count: 1, sparse: 1)
             try UDPSocket.divide(all, sparseTOS: Self.tos)
             return all
         }
@@ -94,11 +118,11 @@ struct SocketChoiceTests {
 
     /// Each port's datagrams go to one queue, those of sparse flows to the other socket of it, and
     /// all queues have some.
-    @Test(arguments: ["127.0.0.2", "::1"], [2, 3])
+    @Test(arguments: ["127.0.0.2", "::1"], [2, 3, 4, 16])
     func queues(address: String, queues: Int) throws {
         let found = try received(
-            queues: queues, from: address, tos: [0, Self.tos, 1], ports: 64)
-        #expect(found.map(\.count).reduce(0, +) == 3 * 64)
+            queues: queues, from: address, tos: [0, Self.tos, 1], ports: 240)
+        #expect(found.map(\.count).reduce(0, +) == 3 * 240)
         for number in 0..<queues {
             let (plain, sparse) = (found[number], found[queues + number])
             #expect(!plain.isEmpty && plain.allSatisfy { $0[1] != Self.tos })

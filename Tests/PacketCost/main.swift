@@ -49,13 +49,16 @@ func outbound(_ read: [UInt8]) -> (EstablishedTunnel) -> Int {
 /// Reads of a TUN queue to which of them may overtake others.
 func flows(_ packets: [[UInt8]]) -> (EstablishedTunnel) -> Int {
     { _ in
-        var flows = SparseFlows()
+        var flows = SparseFlows(seed: 1)
+        let ahead = ReadAhead()
         var sparse = 0
         for round in 0..<rounds {
             let now = now + .milliseconds(Int64(round))
             for packet in packets {
                 packet.withUnsafeBytes { bytes in
-                    measuredPart { if flows.isSparse(bytes, now: now) { sparse += 1 } }
+                    measuredPart {
+                        if flows.isSparse(bytes, ahead: ahead, now: now) { sparse += 1 }
+                    }
                 }
             }
         }

@@ -47,6 +47,30 @@ struct CounterClassesTests {
         #expect(sent.map(\.tos) == [0, 12, 12, 0, 12])
     }
 
+    @Test("lanes number their messages apart")
+    func lanes() throws {
+        let tunnel = EstablishedTunnel(lanes: 3)
+        let packet = EstablishedTunnel.builder(fromFar: false).udp(1, 2, [1, 2, 3])
+        var read = EstablishedTunnel.read(VirtioNetHeader(), packet)
+        var counters: [UInt64] = []
+        for lane in [0, 1, 2, 1] {
+            var outbound = Outbound(forwarding: tunnel.forwarding, lane: lane)
+            for isSparse in [false, true] {
+                read.withUnsafeMutableBytes { buffer in
+                    outbound.begin(buffer, isSparse: isSparse)
+                    _ = outbound.advance(now: EstablishedTunnel.created)
+                }
+                let group = outbound.batch.groups[outbound.batch.groupCount - 1]
+                let slab = outbound.batch.slab
+                let size = group.segmentSize
+                let message = UnsafeRawBufferPointer(
+                    start: slab + group.offset + group.count - size, count: size)
+                counters.append(try #require(tunnel.open(message)).0)
+            }
+        }
+        #expect(counters == [0, 9, 18, 27, 36, 45, 50, 59])
+    }
+
     @Test("the last counter is not passed, however often one is asked for")
     func last() {
         let tunnel = EstablishedTunnel()

@@ -16,9 +16,14 @@ package enum TransportSuite: String, Sendable, Hashable, CaseIterable, BitwiseCo
     @inlinable package var rekeyAfterMessages: UInt64 {
         self == .aesGCM ? 1 << 27 : WireGuard.rekeyAfterMessages
     }
-    /// Counters from here on are neither sent nor taken.
+    /// Messages after which none is sent; of ChaCha20 a counter from which on none is.
     @inlinable package var rejectAfterMessages: UInt64 {
         self == .aesGCM ? 1 << 28 : WireGuard.rejectAfterMessages
+    }
+
+    /// The counter from which on none is sent, if each message takes so many.
+    @inlinable package func endOfCounters(stride: UInt64) -> UInt64 {
+        self == .aesGCM ? rejectAfterMessages &* stride : rejectAfterMessages
     }
 
     /// AES without instructions for it is slow, and leaks its key through the cache's timing: so

@@ -59,7 +59,10 @@ package struct GatewayConfig: Hashable, Sendable {
         /// How long at most a packet thread asks for more before it sleeps.
         package var busyPoll = Nanoseconds.microseconds(100)
         /// The outer DSCP of packets of flows that send little; 0: none.
-        package var sparseDSCP = 3
+        package var sparseDSCP = defaultSparseDSCP
+        /// Of those for local use (RFC 2474 section 6, pool 2) the first that Linux's queues treat
+        /// as they treat 0: by the TOS, 3 would be in the last band of pfifo_fast (tc-prio(8)).
+        package static let defaultSparseDSCP = 7
 
         package init() {}
     }

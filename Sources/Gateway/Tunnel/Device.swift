@@ -218,7 +218,9 @@ package final class Device {
         let mtu = forwarding.pointee.mtu.load(ordering: .relaxed)
         let padded = Padding.length(packet.count, mtu: mtu)
         let stride = forwarding.pointee.counterStride
-        guard let counter = session.pointee.takeCounter(stride: stride) else {
+        // What waited must not be overtaken by what its flow sends next, sparse or not.
+        let offset: UInt64 = packet.isEmpty ? 0 : 1
+        guard let counter = session.pointee.takeCounter(stride: stride, offset: offset) else {
             beginHandshake(peer, now: now, retry: false)
             return
         }
@@ -238,7 +240,7 @@ package final class Device {
         }
         effects.append(.send(message, to: endpoint, of: peer.path))
         peer.path.pointee.markSent(now.instant, data: !packet.isEmpty)
-        if session.pointee.wantsSuccessorAfterSending(now.instant) {
+        if session.pointee.wantsSuccessorAfterSending(now.instant, stride: stride) {
             beginHandshake(peer, now: now, retry: false)
         }
     }

@@ -168,7 +168,9 @@ package struct Outbound: ~Copyable {
 
         if hasSealed {
             path.pointee.markSent(now, data: true)
-            if session.pointee.wantsSuccessorAfterSending(now) { askForSuccessor(session) }
+            if session.pointee.wantsSuccessorAfterSending(now, stride: counterStride) {
+                askForSuccessor(session)
+            }
             if isFromSidePort, eventCount < Self.maxEvents,
                 path.pointee.takeListeningPortTurn(now)
             {

@@ -37,6 +37,10 @@ package struct ReadAhead: ~Copyable {
 
     package var isEmpty: Bool { first == end }
 
+    /// Reads are numbered for ever: the oldest that is kept, or the next if none is.
+    package var placeOfOldest: Int { first }
+    package var placeOfNext: Int { end }
+
     /// Where `readBytes` may be read to; nil: what is there has to go first.
     package var place: UnsafeMutableRawPointer? {
         guard !isEmpty else { return memory + offset }

@@ -4,7 +4,7 @@ import Addresses
 package struct SendGroup: BitwiseCopyable {
     package var peer: UnsafeMutablePointer<PeerPath>
     package var endpoint: IPEndpoint
-    /// The outer TOS or traffic class: only ECN bits are ever set (RFC 6040).
+    /// The outer TOS or traffic class: ECN bits (RFC 6040), and whether the flow is sparse.
     package var tos: UInt8
     /// A shorter message came: it must be the last (udp(7), UDP_SEGMENT).
     package var ended: Bool

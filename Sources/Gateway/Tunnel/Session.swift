@@ -62,16 +62,16 @@ package struct Session: ~Copyable {
     /// same for all who send, see `CounterClasses`.
     @inlinable package func takeCounter(stride: UInt64, offset: UInt64 = 0) -> UInt64? {
         let first = sendCounter.wrappingAdd(stride, ordering: .relaxed).oldValue
-        if first < sendKey.suite.rejectAfterMessages &- offset { return first &+ offset }
+        if first < sendKey.suite.endOfCounters(stride: stride) &- offset { return first &+ offset }
         // However often it is asked for, it does not begin again.
         sendCounter.wrappingSubtract(stride, ordering: .relaxed)
         return nil
     }
 
     /// Paper 6.2: the initiator renews after RekeyAfterTime or RekeyAfterMessages of sending.
-    @inlinable package func wantsSuccessorAfterSending(_ now: Instant) -> Bool {
+    @inlinable package func wantsSuccessorAfterSending(_ now: Instant, stride: UInt64) -> Bool {
         (isInitiator && now - created >= WireGuard.rekeyAfterTime)
-            || sendCounter.load(ordering: .relaxed) >= sendKey.suite.rekeyAfterMessages
+            || sendCounter.load(ordering: .relaxed) >= sendKey.suite.rekeyAfterMessages &* stride
     }
 
     /// Paper 6.2: an initiator that only receives renews in time for the answer to arrive

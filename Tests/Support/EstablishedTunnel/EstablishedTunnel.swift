@@ -27,9 +27,11 @@ package final class EstablishedTunnel {
     package let session: UnsafeMutablePointer<Session>
     private let farKeys: TransportKeys
 
-    package init(isInitiator: Bool = true, suite: TransportSuite = .chaChaPoly) {
+    package init(
+        isInitiator: Bool = true, suite: TransportSuite = .chaChaPoly, lanes: Int = 1
+    ) {
         forwarding = .allocate(capacity: 1)
-        forwarding.initialize(to: Forwarding(sessionCapacity: 64))
+        forwarding.initialize(to: Forwarding(sessionCapacity: 64, lanes: lanes))
         let paths = (Int32(0)..<3).map { number in
             let path = UnsafeMutablePointer<PeerPath>.allocate(capacity: 1)
             path.initialize(to: PeerPath(number: number))

@@ -134,16 +134,17 @@ final class ControlThread {
             case .send(var bytes, let endpoint, let path):
                 bytes.withUnsafeMutableBytes { raw in
                     guard let base = raw.baseAddress else { return }
+                    let isPacket =
+                        raw[0] == MessageType.transport.rawValue
+                        && raw.count > TransportMessage.overhead
                     sender.put(
-                        base, count: raw.count, segmentSize: raw.count, to: endpoint, tos: 0,
+                        base, count: raw.count, segmentSize: raw.count, to: endpoint,
+                        tos: isPacket ? shared.sparseTOS : 0,
                         socketFamily: sockets.first.family)
                     let (refused, code) = sender.send(sockets.first.descriptor)
                     if refused > 0 {
                         logger.debug("cannot send to \(endpoint): errno \(code)")
                     } else {
-                        let isPacket =
-                            raw[0] == MessageType.transport.rawValue
-                            && raw.count > TransportMessage.overhead
                         path?.pointee.countSent(bytes: raw.count, packets: isPacket ? 1 : 0)
                     }
                 }

@@ -14,7 +14,7 @@ import Timing
 /// and written before each signal.
 final class InboundDuty: Sendable {
     enum State: UInt8 {
-        /// The inbound thread holds it, and is in recvmmsg(2).
+        /// The inbound thread holds it, and is in poll(2) or at work.
         case own
         /// As `own`; the control side would have the outbound thread hold it.
         case asked

@@ -14,9 +14,10 @@ struct InboundWork: ~Copyable {
     private static let slots = 16
     /// So much is opened before another look at what is of sparse flows.
     private static let bytesBetweenLooks = 60_000
-    /// How often all slots may be filled by those before others have their turn: whoever sends may
-    /// say that it is of a sparse flow.
-    private static let fillsPerLook = 4
+    /// How often all slots are filled by those at most before others have their turn: as often as
+    /// it takes to receive all that may have been there, and no more, since whoever sends may say
+    /// that it is of a sparse flow.
+    private static let fillsPerLook = UDPSocket.sparseDatagrams / slots + 1
 
     private let shared: TunnelShared
     private let lane: PacketLane

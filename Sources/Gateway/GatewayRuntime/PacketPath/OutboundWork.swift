@@ -32,6 +32,9 @@ struct OutboundWork: ~Copyable {
         let limit: Int
         var reads = 0
         var bytes = 0
+        /// What has left of sparse flows, and of others.
+        var sparse = 0
+        var bulk = 0
 
         var mayRead: Bool { reads < limit }
     }
@@ -42,7 +45,7 @@ struct OutboundWork: ~Copyable {
     private var outbound: Outbound
     private var sender: UDPSendBatch
     private var ahead = ReadAhead()
-    private var sparseFlows = SparseFlows()
+    private var sparseFlows = SparseFlows(seed: .random(in: 0 ... .max))
     private var backlog = BacklogMemory()
     private var lastRound = Instant(nanoseconds: 0)
     private var lastSparse = Instant(nanoseconds: 0)
@@ -111,16 +114,24 @@ struct OutboundWork: ~Copyable {
         while let oldest = ahead.oldest {
             outbound.begin(oldest)
             advance(round.now)
+            round.bulk += oldest.count
             ahead.removeOldest()
             // A large packet fills a train by itself: what follows is better read while this one
             // is on its way. Its last segments, for which the train has no room, wait for those of
             // the next packet: alone they would cost as much as a train.
             if outbound.batch.used > Self.trainBytes { send(outbound.batch.fullGroups) }
-            guard round.mayRead else { break }
-            readOn(&round, first: readNow())
+            // However many flows are sparse, others have as much as all of those.
+            guard round.mayRead || round.bulk < round.sparse else { break }
+            if round.mayRead, !hasBacklog || looksAhead(round) {
+                readOn(&round, first: readNow())
+            }
         }
         send()
         if outbound.hasNews { handOver() }
+    }
+
+    private func looksAhead(_ round: Round) -> Bool {
+        round.now - lastSparse <= Self.looksAheadFor
     }
 
     /// Takes in what is there, beginning with what was read already.
@@ -132,9 +143,12 @@ struct OutboundWork: ~Copyable {
             round.bytes += count
             let read = ahead.read(count)
             let packet = UnsafeRawBufferPointer(read).dropFirst(VirtioNetHeader.size)
-            if sparseFlows.isSparse(UnsafeRawBufferPointer(rebasing: packet), now: round.now) {
+            let isSparse = sparseFlows.isSparse(
+                UnsafeRawBufferPointer(rebasing: packet), ahead: ahead, now: round.now)
+            if isSparse {
                 outbound.begin(read, isSparse: true)
                 advance(round.now)
+                round.sparse += count
                 hasSparse = true
                 lastSparse = round.now
             } else {
@@ -142,8 +156,7 @@ struct OutboundWork: ~Copyable {
                 hasSparse = false
                 ahead.keep(count)
             }
-            guard round.mayRead else { break }
-            if hasBacklog, round.now - lastSparse > Self.looksAheadFor { break }
+            guard round.mayRead, !hasBacklog || looksAhead(round) else { break }
             count = readNow()
         }
         // Alone they are sent with all the rest.

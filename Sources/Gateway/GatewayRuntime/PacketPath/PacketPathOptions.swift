@@ -17,7 +17,7 @@ package struct PacketPathOptions: Equatable, Sendable {
     package var busyPoll = Nanoseconds.microseconds(100)
     /// The outer DSCP of packets of sparse flows, 0 to 63; 0: they have none, and overtake nothing
     /// at the other end.
-    package var sparseDSCP = 3
+    package var sparseDSCP = GatewayConfig.Tunnel.defaultSparseDSCP
 
     package init() {}
 

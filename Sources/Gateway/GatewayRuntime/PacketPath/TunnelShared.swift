@@ -16,9 +16,9 @@ final class TunnelShared: Sendable {
     /// The TUN device was taken away under us.
     let deviceGone = Atomic<Bool>(false)
 
-    /// Packet threads sit in read(2) and recvmmsg(2) rather than in poll(2): a system call less
-    /// for each time they wake. To make them look at the fields of their lane again, the control
-    /// thread raises this and interrupts them until all have answered.
+    /// Packet threads sit in read(2) rather than in poll(2), a system call less for each time they
+    /// wake, or in poll(2) without a descriptor for this. To make them look at the fields of their
+    /// lane again, the control thread raises this and interrupts them until all have answered.
     let attentionWanted = Atomic<UInt64>(0)
 
     init(

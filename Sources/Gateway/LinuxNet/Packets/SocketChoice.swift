@@ -1,12 +1,13 @@
 import CLinux
 
 /// A program for the kernel (classic BPF, socket(7), SO_ATTACH_REUSEPORT_CBPF) that says which of
-/// the sockets at one port gets a datagram: which queue's by the sender's port, and of two for each
-/// queue the first gets most, the other what comes with one DSCP.
+/// the sockets at one port gets a datagram: which queue's by the sender's address and port, and of
+/// two for each queue the first gets most, the other what comes with one DSCP.
 package enum SocketChoice {
     // linux/bpf_common.h: class, size and mode, or class, operation and source.
     private static let loadHalf: UInt16 = 0x28
     private static let loadByte: UInt16 = 0x30
+    private static let loadWord: UInt16 = 0x20
     private static let and: UInt16 = 0x54
     private static let shiftRight: UInt16 = 0x74
     private static let multiply: UInt16 = 0x24
@@ -17,6 +18,8 @@ package enum SocketChoice {
     private static let give: UInt16 = 0x16  // the accumulator
     private static let store: UInt16 = 0x02
     private static let load: UInt16 = 0x60
+    private static let moveToIndex: UInt16 = 0x07
+    private static let xorIndex: UInt16 = 0xac
     /// Where the IP header begins (linux/filter.h).
     private static let network = UInt32(bitPattern: -0x10_0000)
 
@@ -35,20 +38,27 @@ package enum SocketChoice {
             put(add, UInt32(first))
             put(give, 0)
         }
+        /// Keeps the sender's port mixed with an end of its address.
+        func keep(port: UInt32, address: UInt32) {
+            put(loadHalf, network &+ port)
+            put(store, 0)
+            put(loadWord, network &+ address)
+            put(moveToIndex, 0)
+            put(load, 0)
+            put(xorIndex, 0)
+            put(store, 0)
+        }
         put(loadByte, network)
         put(and, 0xf0)
-        put(jumpIfEqual, 0x40, ifEqual: 6)
-        // IPv6: the sender's port and the traffic class. What has extension headers is spread by
-        // something else.
-        put(loadHalf, network &+ 40)
-        put(store, 0)
+        put(jumpIfEqual, 0x40, ifEqual: 11)
+        // IPv6. What has extension headers is spread by something else than its port.
+        keep(port: 40, address: 20)
         put(loadHalf, network)
         put(shiftRight, 4)
         put(and, 0xfc)
-        put(jump, 4)
+        put(jump, 9)
         // IPv4, likewise without options.
-        put(loadHalf, network &+ 20)
-        put(store, 0)
+        keep(port: 20, address: 12)
         put(loadByte, network &+ 1)
         put(and, 0xfc)
         if tos > 0 { put(jumpIfEqual, UInt32(tos & 0xfc), ifEqual: 6) }
@@ -59,8 +69,8 @@ package enum SocketChoice {
 }
 
 extension UDPSocket {
-    /// Has the kernel divide what comes to the one port of these sockets (`open`) by the sender's
-    /// port; with `sparseTOS` into two halves, of which the second gets what has that DSCP.
+    /// Has the kernel divide what comes to the one port of these sockets (`open`) by its sender;
+    /// with `sparseTOS` into two halves, of which the second gets what has that DSCP.
     package static func divide(
         _ sockets: [UDPSocket], sparseTOS tos: UInt8 = 0
     ) throws(LinuxError) {
