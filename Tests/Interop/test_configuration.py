@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -339,8 +340,13 @@ def test_a_port_given_back_can_be_had_again(fresh):
         for port in (40_001, first, 40_002, first):
             assert ours.errno(device("listen_port", port)) == 0
     ours.set("listen-port", "40003")
-    table = "/proc/%d/net/udp6" % ours.process.pid
-    wait_until(lambda: len(open(table).read().splitlines()) == 2, 10, "one port to be left")
+    table = Path(f"/proc/{ours.process.pid}/net/udp6")
+
+    def ports():
+        lines = table.read_text().splitlines()[1:]
+        return {int(line.split()[1].rsplit(":", 1)[1], 16) for line in lines}
+
+    wait_until(lambda: ports() == {40_003}, 10, "one port to be left")
 
 
 def test_a_thousand_peers_and_their_prefixes(fresh, tmp_path):

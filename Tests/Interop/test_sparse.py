@@ -16,7 +16,7 @@ from lab import wait_until
 from traffic import SPARSE_TOS, Tap, bound_udp, exchange, make_socket, receive_all
 
 BULK = 200  # datagrams of `SIZE`: far more than a flow may send and be sparse
-SIZE = 1300
+SIZE, SMALL = 1300, 64
 FEW = 5
 KINDS = [("ours", "ours"), ("spread", "spread")]
 
@@ -93,11 +93,11 @@ def test_at_the_sending_end(pair, server):
     bulk, few = Sender(pair, server, 1), Sender(pair, server, 2)
     # Both have been seen: so the sparse one is looked for.
     bulk.send(BULK, SIZE)
-    few.send(1, 64)
+    few.send(1, SMALL)
     assert in_order(arrivals(server, BULK + 1))
     with stopped(pair.left):
         bulk.send(BULK, SIZE)
-        few.send(FEW, 64)
+        few.send(FEW, SMALL)
     came = arrivals(server, BULK + FEW)
     # What a thread had at hand when it was stopped may be before them.
     assert position(came, 2) < BULK // 20
@@ -105,53 +105,62 @@ def test_at_the_sending_end(pair, server):
     assert [number for flow, number in came if flow == 1] == list(range(BULK, 2 * BULK))
 
 
+SEALED = {SIZE: 1360, SMALL: 128}  # a message with a datagram of that size
+
+
+def wait_to_leave(tap, **datagrams):
+    """Until so many bytes have left as these datagrams make, however many at a time."""
+    expected = sum(SEALED[{"bulk": SIZE, "small": SMALL}[kind]] * count
+                   for kind, count in datagrams.items())
+    wait_until(lambda: sum(len(message) for message, _, _ in tap.messages(True, kind=4))
+               >= expected, 10, f"{expected} bytes to leave")
+
+
+def of_sparse_flows(tap):
+    """What has left as such, in bytes."""
+    return sum(len(message) for message, _, tos in tap.messages(True, kind=4)
+               if tos == SPARSE_TOS)
+
+
 def test_at_the_receiving_end(pair, server):
     """The bulk has come before the sparse flow's packets have; nothing is taken for a replay."""
     bulk, few = Sender(pair, server, 1), Sender(pair, server, 2)
     bulk.send(BULK, SIZE)
-    few.send(1, 64)
+    few.send(1, SMALL)
     assert in_order(arrivals(server, BULK + 1))
     with Tap(pair.left.namespace) as tap:
         with stopped(pair.right):
             bulk.send(BULK, SIZE)
-            wait_until(lambda: segments(tap, 0) >= BULK, 10, "the bulk to leave")
-            few.send(FEW, 64)
-            wait_until(lambda: segments(tap, SPARSE_TOS) >= FEW, 10, "the others to leave")
+            wait_to_leave(tap, bulk=BULK)
+            few.send(FEW, SMALL)
+            wait_to_leave(tap, bulk=BULK, small=FEW)
         came = arrivals(server, BULK + FEW)
-    assert position(came, 2) < BULK // 20
+        # If this took long enough, the bulk was sparse at first.
+        sparse = of_sparse_flows(tap) // SEALED[SIZE]
+    assert position(came, 2) < sparse + BULK // 20
     assert [number for flow, number in came if flow == 1] == list(range(BULK, 2 * BULK))
-
-
-def segments(tap, tos):
-    """How many messages with a packet have left with that TOS, however many at a time."""
-    sizes = {0: SIZE + 28 + 32, SPARSE_TOS: 96 + 32}
-    return sum(len(message) // sizes[tos] for message, _, seen in tap.messages(True, kind=4)
-               if seen == tos)
 
 
 def test_many_more_overtake_than_a_window_holds(pair, server):
     """8,128 counters are the replay window of any WireGuard: small packets that wait are more."""
-    count = 12_000
+    count = 10_000  # and no more than the buffer of a socket holds
     bulk, few = Sender(pair, server, 1), Sender(pair, server, 2)
-    bulk.send(1200, 64)  # beyond what is sparse
-    few.send(1, 64)
-    assert in_order(arrivals(server, 1201))
+    for _ in range(12):  # beyond what is sparse
+        bulk.send(100, SMALL)
+        arrivals(server, 100)
+    few.send(1, SMALL)
+    arrivals(server, 1)
     with Tap(pair.left.namespace) as tap:
         with stopped(pair.right):
             for _ in range(count // 100):
-                bulk.send(100, 64)
-                sent = bulk.number - 1200
-                wait_until(lambda: small(tap, 0) >= sent, 10, "the bulk to leave")
-            few.send(FEW, 64)
-            wait_until(lambda: small(tap, SPARSE_TOS) >= FEW, 10, "the others to leave")
+                bulk.send(100, SMALL)
+                wait_to_leave(tap, small=bulk.number - 1200)
+            few.send(FEW, SMALL)
+            wait_to_leave(tap, small=count + FEW)
         came = arrivals(server, count + FEW)
-    assert position(came, 2) < BULK // 20
+        sparse = of_sparse_flows(tap) // SEALED[SMALL]
+    assert position(came, 2) < sparse + BULK // 20
     assert [number for flow, number in came if flow == 1] == list(range(1200, 1200 + count))
-
-
-def small(tap, tos):
-    return sum(len(message) // 128 for message, _, seen in tap.messages(True, kind=4)
-               if seen == tos)
 
 
 @pytest.mark.parametrize("pair", KINDS, ids="-".join, indirect=True)
@@ -172,13 +181,13 @@ def test_what_was_sparse_for_long_stays_in_order(pair, server):
     with Tap(pair.left.namespace) as tap:
         with stopped(pair.right):
             for n in range(300):
-                flow.send(1, 64)
-                wait_until(lambda: len(tap.messages(True, kind=4)) > n, 10, "it to leave")
-            flow.send(60, SIZE)
-            wait_until(lambda: segments(tap, 0) >= 30, 10, "the bulk to leave")
-        came = arrivals(server, 360)
-        assert small(tap, SPARSE_TOS) >= 300
-    assert in_order(came) and len(came) == 360
+                flow.send(1, SMALL)
+                wait_to_leave(tap, small=n + 1)
+            flow.send(BULK, SIZE)
+            wait_to_leave(tap, small=300, bulk=BULK)
+        came = arrivals(server, 300 + BULK)
+        assert of_sparse_flows(tap) >= 300 * SEALED[SMALL]
+    assert in_order(came) and len(came) == 300 + BULK
 
 
 def test_a_stock_peer_takes_it(lab):
@@ -196,6 +205,6 @@ def test_a_stock_peer_takes_it(lab):
             for _ in range(60):
                 for sender in senders[:2]:
                     sender.send(1, SIZE)
-                senders[2].send(1, 64)
+                senders[2].send(1, SMALL)
                 came = arrivals(server, 3)
                 assert sorted(flow for flow, _ in came) == [0, 1, 2]

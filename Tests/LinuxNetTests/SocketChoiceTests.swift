@@ -17,8 +17,7 @@ struct SocketChoiceTests {
         let namespace = try NetworkNamespace.anonymous()
         let traffic = Traffic(in: namespace)
         let sockets = try namespace.run { () throws(LinuxError) in
-            let all = try UDPSocket.open(
-                port: 0, count: queues, sparse: sparseTOS > 0 ? queues : 0)
+            let all = try UDPSocket.open(port: 0, count: sparseTOS > 0 ? 2 * queues : queues)
             try UDPSocket.divide(all, sparseTOS: sparseTOS)
             return all
         }
@@ -96,7 +95,7 @@ struct SocketChoiceTests {
         let namespace = try NetworkNamespace.anonymous()
         let traffic = Traffic(in: namespace)
         let sockets = try namespace.run { () throws(LinuxError) in
-            let all = try UDPSocket.open(port: 0, count: 1, sparse: 1)
+            let all = try UDPSocket.open(port: 0, count: 2)
             try UDPSocket.divide(all, sparseTOS: Self.tos)
             return all
         }

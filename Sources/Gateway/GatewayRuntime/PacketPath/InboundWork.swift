@@ -17,7 +17,7 @@ struct InboundWork: ~Copyable {
     /// How often all slots are filled by those at most before others have their turn: as often as
     /// it takes to receive all that may have been there, and no more, since whoever sends may say
     /// that it is of a sparse flow.
-    private static let fillsPerLook = UDPSocket.sparseDatagrams / slots + 1
+    private static let fillsPerLook = UDPSocket.mostDatagrams / slots + 1
 
     private let shared: TunnelShared
     private let lane: PacketLane

@@ -33,8 +33,7 @@ struct UnderlaySockets: Sendable {
 
     private init(port: UInt16, side: [UDPSocket], sparseTOS: UInt8) throws(LinuxError) {
         let queues = side.count + 1
-        let all = try UDPSocket.open(
-            port: port, count: queues, sparse: sparseTOS > 0 ? queues : 0)
+        let all = try UDPSocket.open(port: port, count: sparseTOS > 0 ? 2 * queues : queues)
         try UDPSocket.divide(all, sparseTOS: sparseTOS)
         listening = Array(all.prefix(queues))
         sparse = Array(all.dropFirst(queues))

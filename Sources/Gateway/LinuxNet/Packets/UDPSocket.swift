@@ -19,9 +19,7 @@ package final class UDPSocket: Sendable {
         try self.init(port: port, besideOthers: false)
     }
 
-    private init(
-        port: UInt16, besideOthers: Bool, receiveBytes: Int32 = usualBytes
-    ) throws(LinuxError) {
+    private init(port: UInt16, besideOthers: Bool) throws(LinuxError) {
         var family: Int32 = 6
         var fd = clinux_udp_open(6, port, besideOthers ? 1 : 0)
         if fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL {
@@ -37,39 +35,32 @@ package final class UDPSocket: Sendable {
         canSegment = clinux_udp_probe_segment(fd) == 0
         canCoalesce = clinux_udp_enable_gro(fd) == 0
         _ = clinux_udp_enable_tos(fd, family)
-        _ = clinux_udp_set_buffers(fd, receiveBytes, Self.usualBytes)
+        _ = clinux_udp_set_buffers(fd, Self.bufferBytes, Self.bufferBytes)
     }
 
     deinit { close(descriptor) }
 
-    /// Several sockets at one port (SO_REUSEPORT, socket(7)), and behind them `sparse` more with
-    /// small buffers; `divide` says which gets what. EADDRINUSE as with one: the first is bound
-    /// alone.
+    /// Several sockets at one port (SO_REUSEPORT, socket(7)); `divide` says which gets what.
+    /// EADDRINUSE as with one: the first is bound alone.
     ///
     /// The option stays on: the kernel looks at it with each datagram, and without it gives all to
     /// one of them. So another program of the same user may join later, if it asks for that. On
     /// every address it gets nothing, as none of it is for a socket of its number.
-    package static func open(
-        port: UInt16, count: Int, sparse: Int = 0
-    ) throws(LinuxError) -> [UDPSocket] {
+    package static func open(port: UInt16, count: Int) throws(LinuxError) -> [UDPSocket] {
         let first = try UDPSocket(port: port)
-        guard count + sparse > 1 else { return [first] }
+        guard count > 1 else { return [first] }
         var all = [first]
         try first.share()
-        for number in 1..<count + sparse {
-            all.append(
-                try UDPSocket(
-                    port: first.port, besideOthers: true,
-                    receiveBytes: number < count ? usualBytes : sparseBytes))
+        for _ in 1..<count {
+            all.append(try UDPSocket(port: first.port, besideOthers: true))
         }
         return all
     }
 
-    private static let usualBytes: Int32 = 4 << 20
-    /// The kernel takes twice of it, and at least 768 bytes for a datagram.
-    private static let sparseBytes: Int32 = 512 << 10
-    /// So many datagrams are in a buffer for sparse flows at most.
-    package static let sparseDatagrams = 2 * Int(sparseBytes) / 768
+    private static let bufferBytes: Int32 = 4 << 20
+    /// So many a buffer holds at most: the kernel takes twice its size, and at least 768 bytes for
+    /// a datagram.
+    package static let mostDatagrams = 2 * Int(bufferBytes) / 768
 
     private func share() throws(LinuxError) {
         let result = clinux_udp_share_port(descriptor)
