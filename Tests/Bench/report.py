@@ -262,7 +262,8 @@ point to point with TLS and pinned certificates; everything else as openvpn has 
   again before it sleeps (`--busy-poll`), and cores that stay awake make even a round trip through
   two gateways shorter than one without a tunnel.
 - **Beside TCP**: the same while a TCP stream runs in the same direction: one that takes what it
-  can get{streams}, and one that the sender's TCP paces to 250 Mbit/s.
+  can get{streams}, and one that the sender's TCP paces to 250 Mbit/s. slice-gateway lets the
+  datagrams pass, as those of any flow that sends little ([how](Protocol.md#sparse-flows)).
 - **Beside another tunnel's**: the stream goes through a second tunnel between the same two ends,
   with processes and a port of its own, as each slice has its own threads and port. Not for openvpn.
 - **Initiations**: each kind beside a TCP stream of its own, once that is past its start, and what
