@@ -176,15 +176,14 @@ void clinux_batch_provide(clinux_batch *batch, int i, void *buffer, size_t capac
     batch->slots[i].iov.iov_len = capacity;
 }
 
-int clinux_batch_receive(int fd, clinux_batch *batch, int count, int wait) {
+int clinux_batch_receive(int fd, clinux_batch *batch, int count) {
     for (int i = 0; i < count; i++) {
         struct msghdr *h = &batch->messages[i].msg_hdr;
         h->msg_namelen = sizeof batch->slots[i].name;
         h->msg_control = batch->slots[i].control;
         h->msg_controllen = control_size;
     }
-    int flags = wait ? MSG_WAITFORONE : MSG_DONTWAIT;
-    int n = recvmmsg(fd, batch->messages, (unsigned)count, flags, NULL);
+    int n = recvmmsg(fd, batch->messages, (unsigned)count, MSG_DONTWAIT, NULL);
     return n < 0 ? -errno : n;
 }
 

@@ -7,6 +7,8 @@ package enum IPProtocol {
     package static let icmp: UInt8 = 1
     package static let tcp: UInt8 = 6
     package static let udp: UInt8 = 17
+    package static let fragment: UInt8 = 44
+    package static let esp: UInt8 = 50
     package static let icmpV6: UInt8 = 58
     package static let noNextHeader: UInt8 = 59
     package static let destinationOptions: UInt8 = 60

@@ -11,8 +11,10 @@ package enum CounterClasses {
         lanes <= 1 ? 2 : lanes == 2 ? 4 : ReplayWindow.classes
     }
 
-    /// What messages of a lane have beyond multiples of the stride; those of its sparse flows have
-    /// one more.
+    /// What messages of sparse flows have beyond others of their lane.
+    package static let sparse: UInt64 = 1
+
+    /// What messages of a lane have beyond multiples of the stride.
     package static func offset(lane: Int, stride: UInt64) -> UInt64 {
         2 * (UInt64(lane) % (stride / 2))
     }

@@ -219,7 +219,7 @@ package final class Device {
         let padded = Padding.length(packet.count, mtu: mtu)
         let stride = forwarding.pointee.counterStride
         // What waited must not be overtaken by what its flow sends next, sparse or not.
-        let offset: UInt64 = packet.isEmpty ? 0 : 1
+        let offset = packet.isEmpty ? 0 : CounterClasses.sparse
         guard let counter = session.pointee.takeCounter(stride: stride, offset: offset) else {
             beginHandshake(peer, now: now, retry: false)
             return

@@ -137,7 +137,7 @@ package struct Outbound: ~Copyable {
         let key = session.pointee.sendKey
         let remoteIndex = session.pointee.remoteIndex
         let mark = isSparse ? sparseTOS : 0
-        let offset = isSparse ? counterOffset &+ 1 : counterOffset
+        let offset = isSparse ? counterOffset &+ CounterClasses.sparse : counterOffset
         var hasSealed = false
         var progress = Progress.done
 

@@ -92,14 +92,15 @@ private struct FlowName {
             let place = ip.base.loadBig(6, as: UInt16.self)
             guard place & 0x1fff == 0 else { return nil }
             isFragmented = place & 0x2000 != 0
-        } else if number == Self.fragment, ip.totalLength >= transport &+ 8 {
+        } else if number == IPProtocol.fragment, ip.totalLength >= transport &+ 8 {
             guard ip.base.loadBig(transport &+ 2, as: UInt16.self) & 0xfff8 == 0 else { return nil }
             isFragmented = true
             number = ip.base.load(fromByteOffset: transport, as: UInt8.self)
             transport &+= 8
         } else {
             switch number {
-            case IPProtocol.tcp, IPProtocol.udp, IPProtocol.icmpV6, Self.esp: isFragmented = false
+            case IPProtocol.tcp, IPProtocol.udp, IPProtocol.icmpV6, IPProtocol.esp:
+                isFragmented = false
             default: return nil
             }
         }
@@ -112,9 +113,6 @@ private struct FlowName {
         let ports = (ip.base + transport).loadUnaligned(as: UInt32.self)
         words = UInt64(ports) << 8 | UInt64(number)
     }
-
-    private static let fragment: UInt8 = 44
-    private static let esp: UInt8 = 50
 
     @inline(__always)
     func number(_ seed: UInt64, bits: Int) -> Int {

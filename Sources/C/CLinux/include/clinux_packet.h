@@ -45,8 +45,8 @@ int clinux_batch_send_apart(int fd, clinux_batch *batch, int i, int *error, long
 int clinux_batch_messages(const clinux_batch *batch, int i, long *bytes);
 
 void clinux_batch_provide(clinux_batch *batch, int i, void *buffer, size_t capacity);
-// recvmmsg that waits for the first message only, or for none: how many arrived, or -errno.
-int clinux_batch_receive(int fd, clinux_batch *batch, int count, int wait);
+// recvmmsg that waits for nothing: how many arrived, or -errno.
+int clinux_batch_receive(int fd, clinux_batch *batch, int count);
 void clinux_batch_get(const clinux_batch *batch, int i, struct clinux_received *out);
 
 // A bound UDP socket, or -errno. `family` 6 is dual stack. `share`: beside others at that port.

@@ -137,6 +137,7 @@ final class ControlThread {
                     let isPacket =
                         raw[0] == MessageType.transport.rawValue
                         && raw.count > TransportMessage.overhead
+                    // A packet that waited goes as those of sparse flows do, see the device.
                     sender.put(
                         base, count: raw.count, segmentSize: raw.count, to: endpoint,
                         tos: isPacket ? shared.sparseTOS : 0,

@@ -62,7 +62,7 @@ struct InboundWork: ~Copyable {
         let isLone = !drain && now - lastRound > InboundDuty.loneAfter
         // Errors of earlier sends (ICMP) are reported once and are over.
         let count = max(
-            0, receiver.receive(socket, limit: isLone ? 1 : Self.slots, wait: false))
+            0, receiver.receive(socket, limit: isLone ? 1 : Self.slots))
         let sparseCount = receiveSparse(sparse)
         guard count + sparseCount > 0 else { return false }
         round(count, sparseCount, sparse, now)
@@ -70,7 +70,7 @@ struct InboundWork: ~Copyable {
     }
 
     private func receiveSparse(_ socket: Int32) -> Int {
-        socket < 0 ? 0 : max(0, sparseReceiver.receive(socket, limit: Self.slots, wait: false))
+        socket < 0 ? 0 : max(0, sparseReceiver.receive(socket, limit: Self.slots))
     }
 
     private mutating func round(

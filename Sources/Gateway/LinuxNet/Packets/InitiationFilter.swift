@@ -8,18 +8,8 @@ package enum InitiationFilter {
     package static let maxSources = 16
     package static let oneIn: UInt32 = 8
 
-    // linux/bpf_common.h: class, size and mode, or class, operation and source.
-    private static let loadLength: UInt16 = 0x80
-    private static let loadWord: UInt16 = 0x20
-    private static let loadByte: UInt16 = 0x30
-    private static let and: UInt16 = 0x54
-    private static let jumpIfEqual: UInt16 = 0x15
-    private static let give: UInt16 = 0x06
-    /// Where the IP header begins, and a random number (linux/filter.h). Offsets from 0 on are the
-    /// UDP header's.
-    private static let network = UInt32(bitPattern: -0x10_0000)
-    private static let random = UInt32(bitPattern: -0x1000 + 56)
-
+    private typealias BPF = ClassicBPF
+    /// Where the UDP header ends: offsets are from its begin.
     private static let udpHeader: UInt32 = 8
     private static let messageSize: UInt32 = 148
     private static let messageType: UInt32 = 0x0100_0000  // with the three bytes behind it
@@ -50,33 +40,33 @@ package enum InitiationFilter {
             let next = program.count + 1
             program.append(
                 sock_filter(
-                    code: jumpIfEqual, jt: UInt8((ifEqual ?? next) - next),
+                    code: BPF.jumpIfEqual, jt: UInt8((ifEqual ?? next) - next),
                     jf: UInt8((otherwise ?? next) - next), k: k))
         }
 
-        put(loadLength, 0)
+        put(BPF.loadLength, 0)
         compare(udpHeader + messageSize, otherwise: accept)
-        put(loadWord, udpHeader)
+        put(BPF.loadWord, udpHeader)
         compare(messageType, otherwise: accept)
-        put(loadByte, network)
-        put(and, 0xf0)
+        put(BPF.loadByte, BPF.network)
+        put(BPF.and, 0xf0)
         compare(0x40, ifEqual: ofV4)
         for prefix in v6 {
             let next = program.count + 4
-            put(loadWord, network &+ 8)
+            put(BPF.loadWord, BPF.network &+ 8)
             compare(UInt32(truncatingIfNeeded: prefix >> 32), otherwise: next)
-            put(loadWord, network &+ 12)
+            put(BPF.loadWord, BPF.network &+ 12)
             compare(UInt32(truncatingIfNeeded: prefix), ifEqual: matched)
         }
-        put(give, .max)
-        put(loadWord, network &+ 12)
+        put(BPF.give, .max)
+        put(BPF.loadWord, BPF.network &+ 12)
         for address in v4 { compare(address, ifEqual: matched) }
-        put(give, .max)
-        put(loadWord, random)
-        put(and, oneIn - 1)
+        put(BPF.give, .max)
+        put(BPF.loadWord, BPF.random)
+        put(BPF.and, oneIn - 1)
         compare(0, ifEqual: accept)
-        put(give, 0)
-        put(give, .max)
+        put(BPF.give, 0)
+        put(BPF.give, .max)
         return program
     }
 }

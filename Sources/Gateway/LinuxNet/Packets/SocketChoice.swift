@@ -4,24 +4,7 @@ import CLinux
 /// the sockets at one port gets a datagram: which queue's by the sender's address and port, and of
 /// two for each queue the first gets most, the other what comes with one DSCP.
 package enum SocketChoice {
-    // linux/bpf_common.h: class, size and mode, or class, operation and source.
-    private static let loadHalf: UInt16 = 0x28
-    private static let loadByte: UInt16 = 0x30
-    private static let loadWord: UInt16 = 0x20
-    private static let and: UInt16 = 0x54
-    private static let shiftRight: UInt16 = 0x74
-    private static let multiply: UInt16 = 0x24
-    private static let modulo: UInt16 = 0x94
-    private static let add: UInt16 = 0x04
-    private static let jumpIfEqual: UInt16 = 0x15
-    private static let jump: UInt16 = 0x05
-    private static let give: UInt16 = 0x16  // the accumulator
-    private static let store: UInt16 = 0x02
-    private static let load: UInt16 = 0x60
-    private static let moveToIndex: UInt16 = 0x07
-    private static let xorIndex: UInt16 = 0xac
-    /// Where the IP header begins (linux/filter.h).
-    private static let network = UInt32(bitPattern: -0x10_0000)
+    private typealias BPF = ClassicBPF
 
     /// `tos`: that DSCP in its place in the TOS or traffic class, for a second socket of each of
     /// the `queues`, behind all first ones; 0: there are no second ones.
@@ -31,37 +14,37 @@ package enum SocketChoice {
             program.append(sock_filter(code: code, jt: ifEqual, jf: otherwise, k: k))
         }
         func choose(behind first: Int) {
-            put(load, 0)
-            put(multiply, 0x9e37_79b1)
-            put(shiftRight, 16)
-            put(modulo, UInt32(queues))
-            put(add, UInt32(first))
-            put(give, 0)
+            put(BPF.loadKept, 0)
+            put(BPF.multiply, 0x9e37_79b1)
+            put(BPF.shiftRight, 16)
+            put(BPF.modulo, UInt32(queues))
+            put(BPF.add, UInt32(first))
+            put(BPF.giveAccumulator, 0)
         }
         /// Keeps the sender's port mixed with an end of its address.
         func keep(port: UInt32, address: UInt32) {
-            put(loadHalf, network &+ port)
-            put(store, 0)
-            put(loadWord, network &+ address)
-            put(moveToIndex, 0)
-            put(load, 0)
-            put(xorIndex, 0)
-            put(store, 0)
+            put(BPF.loadHalf, BPF.network &+ port)
+            put(BPF.keep, 0)
+            put(BPF.loadWord, BPF.network &+ address)
+            put(BPF.moveToIndex, 0)
+            put(BPF.loadKept, 0)
+            put(BPF.xorIndex, 0)
+            put(BPF.keep, 0)
         }
-        put(loadByte, network)
-        put(and, 0xf0)
-        put(jumpIfEqual, 0x40, ifEqual: 11)
+        put(BPF.loadByte, BPF.network)
+        put(BPF.and, 0xf0)
+        put(BPF.jumpIfEqual, 0x40, ifEqual: 11)
         // IPv6. What has extension headers is spread by something else than its port.
         keep(port: 40, address: 20)
-        put(loadHalf, network)
-        put(shiftRight, 4)
-        put(and, 0xfc)
-        put(jump, 9)
+        put(BPF.loadHalf, BPF.network)
+        put(BPF.shiftRight, 4)
+        put(BPF.and, 0xfc)
+        put(BPF.jump, 9)
         // IPv4, likewise without options.
         keep(port: 20, address: 12)
-        put(loadByte, network &+ 1)
-        put(and, 0xfc)
-        if tos > 0 { put(jumpIfEqual, UInt32(tos & 0xfc), ifEqual: 6) }
+        put(BPF.loadByte, BPF.network &+ 1)
+        put(BPF.and, 0xfc)
+        if tos > 0 { put(BPF.jumpIfEqual, UInt32(tos & 0xfc), ifEqual: 6) }
         choose(behind: 0)
         if tos > 0 { choose(behind: queues) }
         return program

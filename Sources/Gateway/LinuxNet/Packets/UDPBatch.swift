@@ -39,10 +39,10 @@ package struct UDPReceiveBatch: ~Copyable {
         buffers.deallocate()
     }
 
-    /// Takes what has come, up to `limit` slots of it, after waiting for a datagram if asked to:
-    /// how many slots were filled, or a negative errno (-EINTR when the thread was interrupted).
-    package borrowing func receive(_ descriptor: Int32, limit: Int, wait: Bool) -> Int {
-        Int(clinux_batch_receive(descriptor, batch, Int32(min(limit, capacity)), wait ? 1 : 0))
+    /// Takes what has come, up to `limit` slots of it, and waits for nothing:
+    /// how many slots were filled, or a negative errno (-EAGAIN when nothing has come).
+    package borrowing func receive(_ descriptor: Int32, limit: Int) -> Int {
+        Int(clinux_batch_receive(descriptor, batch, Int32(min(limit, capacity))))
     }
 
     /// Slot `i` of the last receive; nil when the kernel cut it short.
